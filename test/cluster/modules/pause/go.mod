@@ -1,0 +1,3 @@
+module sparkpipeline.dev/operator/test/cluster/modules/pause
+
+go 1.26.0

@@ -1,0 +1,35 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// attributes puts a child into a session of its own, out of reach of the
+// terminal's interrupt.
+func attributes(detached bool) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true}
+	if !detached {
+		a.Pdeathsig = syscall.SIGKILL
+	}
+	return a
+}
+
+// startTime returns what tells a process from another with the same id: its
+// start in clock ticks since boot, field 22 of /proc/<pid>/stat (proc(5)). A
+// process that has ended, reaped or not, has none.
+func startTime(pid int) (string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", fmt.Errorf("read process %d: %w", pid, err)
+	}
+	// The second field is the name, in parentheses, and may hold anything.
+	stat := string(data)
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return "", fmt.Errorf("process %d has ended", pid)
+	}
+	return fields[19], nil
+}
