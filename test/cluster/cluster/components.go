@@ -77,6 +77,8 @@ func (c *Cluster) controllerManager(o Options, p ports, pki *pki) Component {
 			"--service-account-private-key-file=" + pki.file("sa.key"), "--root-ca-file=" + pki.file("ca.crt"),
 			"--cluster-signing-cert-file=" + pki.file("ca.crt"), "--cluster-signing-key-file=" + pki.file("ca.key"),
 			"--use-service-account-credentials", "--controllers=*", "--allocate-node-cidrs=false", "--leader-elect=false",
+			// With the default of 20 a second, starting takes five seconds more.
+			"--kube-api-qps=1000", "--kube-api-burst=1000",
 		}, o.ExtraControllerManagerArgs...)...),
 	}
 }
@@ -88,7 +90,8 @@ func (c *Cluster) scheduler(o Options, p ports) Component {
 		Argv: c.argv(o, "kube-scheduler",
 			"--kubeconfig="+c.kubeconfigFile("scheduler"),
 			"--bind-address="+o.host(), "--secure-port="+p.scheduler,
-			"--cert-dir="+filepath.Join(c.Dir, "pki", "scheduler"), "--leader-elect=false"),
+			"--cert-dir="+filepath.Join(c.Dir, "pki", "scheduler"), "--leader-elect=false",
+			"--kube-api-qps=1000", "--kube-api-burst=1000"),
 	}
 }
 
