@@ -139,6 +139,9 @@ func open(dir string, detached bool) (*Cluster, error) {
 	}, nil
 }
 
+// Binaries returns the directory of the cluster's programs.
+func (c *Cluster) Binaries() string { return c.state.Binaries }
+
 func (c *Cluster) kubeconfigFile(user string) string {
 	return filepath.Join(c.Dir, user+".kubeconfig")
 }

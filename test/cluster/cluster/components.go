@@ -98,7 +98,7 @@ func (c *Cluster) scheduler(o Options, p ports) Component {
 func (c *Cluster) kwok(o Options, p ports) Component {
 	address := net.JoinHostPort(o.host(), p.kwok)
 	args := []string{
-		"--kubeconfig=" + c.Kubeconfig, "--server-address=" + address,
+		"--kubeconfig=" + c.kubeconfigFile("kwok"), "--server-address=" + address,
 		"--manage-all-nodes=false", "--manage-nodes-with-annotation-selector=" + kwokNodeAnnotation + "=" + kwokNodeValue,
 		"--node-lease-duration-seconds=40", "--cidr=10.240.0.1/16",
 		"--config=" + filepath.Join(c.Dir, kwokStagesFile),

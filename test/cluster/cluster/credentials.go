@@ -15,12 +15,13 @@ const kwokStagesFile = "kwok-stages.yaml"
 //go:embed kwok-stages.yaml
 var kwokStages []byte
 
-// users are those who get a certificate and a kubeconfig.
+// users are those who get a certificate and a kubeconfig: one each, for the
+// audit log to tell their requests apart.
 var users = []struct{ name, user, group string }{
 	{"admin", "admin", "system:masters"},
 	{"controller-manager", "system:kube-controller-manager", ""},
 	{"scheduler", "system:kube-scheduler", ""},
-	{"proxy", "system:kube-proxy", ""},
+	{"kwok", "kwok", "system:masters"},
 }
 
 // writeCredentials makes the server's certificate and a kubeconfig for each
@@ -49,19 +50,21 @@ func (c *Cluster) writeCredentials(o Options, p ports) (*pki, error) {
 	return pki, err
 }
 
+// Credentials are the files of one user.
+type Credentials struct{ Cert, Key, CA, Kubeconfig string }
+
 // Issue writes a certificate, valid as client and server, and a kubeconfig for
-// one more user; group is the user's group. It returns the paths of the
-// certificate and the key; the kubeconfig is <name>.kubeconfig in Dir.
-func (c *Cluster) Issue(name, user, group string, ips []net.IP, dns []string) (cert, key string, err error) {
+// one more user under the given file name; group is the user's group.
+func (c *Cluster) Issue(name, user, group string, ips []net.IP, dns []string) (Credentials, error) {
 	pki, err := openPKI(filepath.Join(c.Dir, "pki"))
 	if err != nil {
-		return "", "", err
+		return Credentials{}, err
 	}
 	if err := pki.issue(name, user, group, ips, dns); err != nil {
-		return "", "", err
+		return Credentials{}, err
 	}
-	err = pki.writeCertificateKubeconfig(c.kubeconfigFile(name), c.Config.Host, name)
-	return pki.file(name + ".crt"), pki.file(name + ".key"), err
+	out := Credentials{pki.file(name + ".crt"), pki.file(name + ".key"), pki.file("ca.crt"), c.kubeconfigFile(name)}
+	return out, pki.writeCertificateKubeconfig(out.Kubeconfig, c.Config.Host, name)
 }
 
 // writeFiles writes what the programs read besides certificates.

@@ -6,6 +6,7 @@ import (
 	"github.com/coredns/coredns/core/dnsserver"
 	"github.com/coredns/coredns/coremain"
 
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/health"
@@ -14,6 +15,6 @@ import (
 
 func main() {
 	// The directives fix the order in which a query passes the plugins.
-	dnsserver.Directives = []string{"errors", "health", "cache", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "health", "cache", "kubernetes"}
 	coremain.Run()
 }
