@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The two commands of the README are `make demo` and `make test`. Each builds what
+# it needs from Go modules and keeps it in a cache.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+VERSION ?= v0.1.0
+IMAGE   ?= sparkpipeline-operator:$(VERSION)
+export GOTOOLCHAIN := local
+export CGO_ENABLED ?= 0
+GOBUILD := go build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
+
+CLUSTER := go -C test/cluster run .
+
+.PHONY: help
+help: ## Show this list.
+	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: build
+build: ## Build bin/manager and bin/agent.
+	$(GOBUILD) -o bin/ ./cmd/manager ./cmd/agent
+
+.PHONY: image
+image: build ## Build the operator's image as out/image.tar, without a daemon.
+	hack/image.sh $(IMAGE) out/image.tar
+
+.PHONY: generate
+generate: ## Generate deep copies, CRD, apply configurations, role and API reference.
+	hack/generate.sh
+
+.PHONY: demo
+demo: build ## A control plane from modules, the operator, two pipelines, breakage and repair.
+	go run ./test/e2e/demo
+
+.PHONY: demo-down
+demo-down: ## Stop what `make demo` left running.
+	go run ./test/e2e/demo -down
+
+.PHONY: test
+test: ## Unit, API-server and control-plane tests.
+	hack/test.sh
+
+.PHONY: lint
+lint: ## go vet and gofmt over all modules.
+	hack/lint.sh
