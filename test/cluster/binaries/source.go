@@ -19,18 +19,19 @@ const ownModule = "sparkpipeline.dev/operator/test/cluster"
 
 // SourceDir returns the directory of this module's source, where the modules
 // to build live: nested modules are in no build, so they cannot be embedded.
-// The caller's working directory must be inside this module or inside one that
-// requires it.
+// A program that was built with -trimpath does not know where it came from and
+// must run inside this module, or inside one that requires it.
 func SourceDir(ctx context.Context) (string, error) {
+	if _, file, _, ok := runtime.Caller(0); ok {
+		if dir := filepath.Dir(filepath.Dir(file)); exists(filepath.Join(dir, "modules")) {
+			return dir, nil
+		}
+	}
 	out, err := goCommand(ctx, "", "list", "-m", "-f", "{{.Dir}}", ownModule)
 	if err != nil {
 		return "", fmt.Errorf("find the source of %s: %w", ownModule, err)
 	}
-	dir := strings.TrimSpace(out)
-	if dir == "" {
-		return "", fmt.Errorf("find the source of %s: go list names no directory", ownModule)
-	}
-	return dir, nil
+	return strings.TrimSpace(out), nil
 }
 
 // goCommand runs the go tool in dir with the environment that all builds

@@ -52,6 +52,8 @@ state = "%[1]s/containerd/state"
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["` + cniDir + `"]
   conf_dir = "%[1]s/cni"
+  # The plugin would leave a file in /var for every pod.
+  use_internal_loopback = true
 `
 
 // networkConfig is the pods' network: a bridge, and port mappings.
