@@ -174,6 +174,12 @@ type ApplicationStatus struct {
 	// executionAttempts that the backend last reported for this object.
 	// +optional
 	ExecutionAttempts int32 `json:"executionAttempts,omitempty"`
+	// started says that the present object has run at least once.
+	// +optional
+	Started bool `json:"started,omitempty"`
+	// sizedRun is the run whose size the operator has set once.
+	// +optional
+	SizedRun string `json:"sizedRun,omitempty"`
 	// lastHealthyRendering is the digest of the last rendering that was healthy.
 	// +optional
 	LastHealthyRendering string `json:"lastHealthyRendering,omitempty"`
@@ -244,7 +250,10 @@ type WaitingFor struct {
 // ResolvedChoices are choices that depended on the surroundings and were made
 // once, so that a change around the pipeline never restarts it.
 type ResolvedChoices struct {
-	// encryption that Auto came to.
+	// encryption in force: never Auto.
 	// +optional
 	Encryption EncryptionLevel `json:"encryption,omitempty"`
+	// auto says that it was chosen for spec.security.encryption Auto.
+	// +optional
+	Auto bool `json:"auto,omitempty"`
 }
