@@ -12,6 +12,9 @@ var (
 	// GroupVersion is the group and version of the kinds in this package.
 	GroupVersion = schema.GroupVersion{Group: "sparkpipeline.dev", Version: "v1alpha1"}
 
+	// SchemeGroupVersion is the name that generated code expects for it.
+	SchemeGroupVersion = GroupVersion
+
 	// SchemeBuilder registers the kinds of this package.
 	SchemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 

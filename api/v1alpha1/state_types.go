@@ -8,7 +8,7 @@ import (
 
 // CheckpointSpec says where the state of the stream lives.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.volume) && has(self.location))",messageExpression="'spec.checkpoint.volume and spec.checkpoint.location \"' + (has(self.location) ? self.location : ”) + '\" are both set; one of them is allowed'",fieldPath=".location"
+// +kubebuilder:validation:XValidation:rule="!(has(self.volume) && has(self.location))",messageExpression="'spec.checkpoint.volume and spec.checkpoint.location \"' + (has(self.location) ? self.location : \"\") + '\" are both set; one of them is allowed'",fieldPath=".location"
 type CheckpointSpec struct {
 	// volume is the claim of the state. Absent, with location absent too: the
 	// reference claim of 100Gi.
@@ -114,7 +114,7 @@ type EventLogSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).isGreaterThan(quantity('0'))",messageExpression="'spec.eventLog.volume.size is ' + string(self.size) + '; a size above 0 is allowed'",fieldPath=".size"
 // +kubebuilder:validation:XValidation:rule="!quantity(string(self.size)).isLessThan(quantity(string(oldSelf.size)))",messageExpression="'spec.eventLog.volume.size is ' + string(oldSelf.size) + ' and cannot shrink to ' + string(self.size) + '; the same or a larger size is allowed'",fieldPath=".size"
-// +kubebuilder:validation:XValidation:rule="(has(self.storageClassName) ? self.storageClassName : ”) == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : ”)",messageExpression="'spec.eventLog.volume.storageClassName is immutable: it is \"' + (has(oldSelf.storageClassName) ? oldSelf.storageClassName : ”) + '\" and cannot become \"' + (has(self.storageClassName) ? self.storageClassName : ”) + '\"'",fieldPath=".storageClassName"
+// +kubebuilder:validation:XValidation:rule="(has(self.storageClassName) ? self.storageClassName : \"\") == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : \"\")",messageExpression="'spec.eventLog.volume.storageClassName is immutable: it is \"' + (has(oldSelf.storageClassName) ? oldSelf.storageClassName : \"\") + '\" and cannot become \"' + (has(self.storageClassName) ? self.storageClassName : \"\") + '\"'",fieldPath=".storageClassName"
 type EventLogVolume struct {
 	// size of the claim. It may only grow.
 	// +optional
@@ -172,7 +172,7 @@ const (
 
 // ObjectEncryption is encryption at rest.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.kmsKeyID) || (has(self.mode) && self.mode == 'SSE-KMS')",messageExpression="'spec.objectStore.encryption.kmsKeyID is set and mode is \"' + (has(self.mode) ? self.mode : ”) + '\"; a key is allowed with mode SSE-KMS'",fieldPath=".kmsKeyID"
+// +kubebuilder:validation:XValidation:rule="!has(self.kmsKeyID) || (has(self.mode) && self.mode == 'SSE-KMS')",messageExpression="'spec.objectStore.encryption.kmsKeyID is set and mode is \"' + (has(self.mode) ? self.mode : \"\") + '\"; a key is allowed with mode SSE-KMS'",fieldPath=".kmsKeyID"
 type ObjectEncryption struct {
 	// mode of encryption. Empty: what the bucket does by default.
 	// +optional
