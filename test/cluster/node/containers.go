@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,4 +24,10 @@ func (n *Node) KillContainer(ctx context.Context, pod *corev1.Pod, container str
 		return nil
 	}
 	return fmt.Errorf("kill container %s of pod %s/%s: it does not run", container, pod.Namespace, pod.Name)
+}
+
+// Exec runs a command of this machine in the node's network, such as conntrack
+// or iptables-save, and returns its output.
+func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
+	return output(ctx, append(slices.Clone(enterNetwork), argv...)...)
 }

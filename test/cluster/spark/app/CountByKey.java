@@ -70,7 +70,7 @@ public final class CountByKey {
   }
 
   private static SparkSession session(String provider) {
-    SparkSession.Builder builder = SparkSession.builder().appName("count-by-key");
+    SparkSession.Builder builder = SparkSession.builder();
     if (provider.equals("hdfs")) {
       builder.config("spark.sql.streaming.stateStore.providerClass", STATE_PACKAGE + "HDFSBackedStateStoreProvider");
     }
