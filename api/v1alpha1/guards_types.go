@@ -71,7 +71,7 @@ type NetworkSpec struct {
 	// egress lists where the pods may connect to.
 	// +optional
 	// +kubebuilder:default={}
-	Egress EgressSpec `json:"egress,omitempty"`
+	Egress EgressSpec `json:"egress,omitzero"`
 }
 
 // CIDR is a range of addresses.

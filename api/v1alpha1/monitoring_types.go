@@ -19,11 +19,11 @@ type MonitoringSpec struct {
 	// alerts of the pipeline.
 	// +optional
 	// +kubebuilder:default={}
-	Alerts AlertsSpec `json:"alerts,omitempty"`
+	Alerts AlertsSpec `json:"alerts,omitzero"`
 	// alertmanager says who is told of alerts.
 	// +optional
 	// +kubebuilder:default={}
-	Alertmanager AlertmanagerSpec `json:"alertmanager,omitempty"`
+	Alertmanager AlertmanagerSpec `json:"alertmanager,omitzero"`
 	// dashboards for Grafana.
 	// +optional
 	// +kubebuilder:default=Enabled
@@ -61,7 +61,7 @@ type AlertsSpec struct {
 	// thresholds replace the reference numbers.
 	// +optional
 	// +kubebuilder:default={}
-	Thresholds AlertThresholds `json:"thresholds,omitempty"`
+	Thresholds AlertThresholds `json:"thresholds,omitzero"`
 	// disabled alerts.
 	// +optional
 	// +listType=set

@@ -7,23 +7,23 @@ type BackupSpec struct {
 	// checkpoint copies the state into the backups bucket.
 	// +optional
 	// +kubebuilder:default={}
-	Checkpoint CheckpointBackup `json:"checkpoint,omitempty"`
+	Checkpoint CheckpointBackup `json:"checkpoint,omitzero"`
 	// snapshot takes snapshots of the checkpoint's volume.
 	// +optional
 	// +kubebuilder:default={}
-	Snapshot SnapshotBackup `json:"snapshot,omitempty"`
+	Snapshot SnapshotBackup `json:"snapshot,omitzero"`
 	// eventLogArchive moves old event logs into the archives bucket.
 	// +optional
 	// +kubebuilder:default={}
-	EventLogArchive EventLogArchive `json:"eventLogArchive,omitempty"`
+	EventLogArchive EventLogArchive `json:"eventLogArchive,omitzero"`
 	// velero backs up the namespace with Velero, where that is installed.
 	// +optional
 	// +kubebuilder:default={}
-	Velero VeleroBackup `json:"velero,omitempty"`
+	Velero VeleroBackup `json:"velero,omitzero"`
 	// drill restores a recovery point into a scratch claim and measures it.
 	// +optional
 	// +kubebuilder:default={}
-	Drill DrillSpec `json:"drill,omitempty"`
+	Drill DrillSpec `json:"drill,omitzero"`
 }
 
 // CheckpointBackup is the backup of the state into a bucket.
@@ -127,11 +127,11 @@ type RecoverySpec struct {
 	// failureBudget bounds how often a failing application is started again.
 	// +optional
 	// +kubebuilder:default={}
-	FailureBudget FailureBudget `json:"failureBudget,omitempty"`
+	FailureBudget FailureBudget `json:"failureBudget,omitzero"`
 	// objectives are what recovery is measured against.
 	// +optional
 	// +kubebuilder:default={}
-	Objectives Objectives `json:"objectives,omitempty"`
+	Objectives Objectives `json:"objectives,omitzero"`
 	// replica is a copy of the backups bucket in another region.
 	// +optional
 	Replica *ReplicaBucket `json:"replica,omitempty"`
@@ -160,19 +160,19 @@ type Objectives struct {
 	// crash of the driver.
 	// +optional
 	// +kubebuilder:default={rto: "2m", rpo: "10s"}
-	Crash Objective `json:"crash,omitempty"`
+	Crash Objective `json:"crash,omitzero"`
 	// volume lost or damaged.
 	// +optional
 	// +kubebuilder:default={rto: "15m", rpo: "12h"}
-	Volume Objective `json:"volume,omitempty"`
+	Volume Objective `json:"volume,omitzero"`
 	// cluster lost.
 	// +optional
 	// +kubebuilder:default={rto: "30m", rpo: "6h"}
-	Cluster Objective `json:"cluster,omitempty"`
+	Cluster Objective `json:"cluster,omitzero"`
 	// region lost.
 	// +optional
 	// +kubebuilder:default={rto: "60m", rpo: "15m"}
-	Region Objective `json:"region,omitempty"`
+	Region Objective `json:"region,omitzero"`
 }
 
 // Objective is how long recovery may take and how much it may lose.

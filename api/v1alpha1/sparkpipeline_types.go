@@ -36,7 +36,7 @@ type SparkPipeline struct {
 
 	// status is what the operator saw and did. Only the operator writes it.
 	// +optional
-	Status SparkPipelineStatus `json:"status,omitempty"`
+	Status SparkPipelineStatus `json:"status,omitzero"`
 }
 
 // SparkPipelineList is a list of SparkPipelines.
@@ -90,38 +90,38 @@ type SparkPipelineSpec struct {
 	// driver sizes and places the driver.
 	// +optional
 	// +kubebuilder:default={}
-	Driver DriverSpec `json:"driver,omitempty"`
+	Driver DriverSpec `json:"driver,omitzero"`
 
 	// executor sizes and places the executors.
 	// +optional
 	// +kubebuilder:default={}
-	Executor ExecutorSpec `json:"executor,omitempty"`
+	Executor ExecutorSpec `json:"executor,omitzero"`
 
 	// restart says when the application is started again.
 	// +optional
 	// +kubebuilder:default={}
-	Restart RestartSpec `json:"restart,omitempty"`
+	Restart RestartSpec `json:"restart,omitzero"`
 
 	// scaling changes the number of executors with the load.
 	// +optional
 	// +kubebuilder:default={}
-	Scaling ScalingSpec `json:"scaling,omitempty"`
+	Scaling ScalingSpec `json:"scaling,omitzero"`
 
 	// sources tell of the systems that the application reads. They are used for
 	// lag and for checks, never by the application itself.
 	// +optional
 	// +kubebuilder:default={}
-	Sources SourcesSpec `json:"sources,omitempty"`
+	Sources SourcesSpec `json:"sources,omitzero"`
 
 	// checkpoint says where the state of the stream lives.
 	// +optional
 	// +kubebuilder:default={}
-	Checkpoint CheckpointSpec `json:"checkpoint,omitempty"`
+	Checkpoint CheckpointSpec `json:"checkpoint,omitzero"`
 
 	// eventLog says where Spark writes its event log.
 	// +optional
 	// +kubebuilder:default={}
-	EventLog EventLogSpec `json:"eventLog,omitempty"`
+	EventLog EventLogSpec `json:"eventLog,omitzero"`
 
 	// objectStore is the S3 or S3-compatible store of the pipeline's buckets.
 	// +required
@@ -130,17 +130,17 @@ type SparkPipelineSpec struct {
 	// backup says what is copied away, when, and for how long it is kept.
 	// +optional
 	// +kubebuilder:default={}
-	Backup BackupSpec `json:"backup,omitempty"`
+	Backup BackupSpec `json:"backup,omitzero"`
 
 	// recovery says what may be done without asking when state is damaged.
 	// +optional
 	// +kubebuilder:default={}
-	Recovery RecoverySpec `json:"recovery,omitempty"`
+	Recovery RecoverySpec `json:"recovery,omitzero"`
 
 	// upgrade says what happens when a new rendering of the application fails.
 	// +optional
 	// +kubebuilder:default={}
-	Upgrade UpgradeSpec `json:"upgrade,omitempty"`
+	Upgrade UpgradeSpec `json:"upgrade,omitzero"`
 
 	// maintenanceWindows are the times in which planned restarts may happen.
 	// Empty: at any time.
@@ -157,32 +157,32 @@ type SparkPipelineSpec struct {
 	// health says when a stream counts as stalled.
 	// +optional
 	// +kubebuilder:default={}
-	Health HealthSpec `json:"health,omitempty"`
+	Health HealthSpec `json:"health,omitzero"`
 
 	// disruption limits what a node drain may take at once.
 	// +optional
 	// +kubebuilder:default={}
-	Disruption DisruptionSpec `json:"disruption,omitempty"`
+	Disruption DisruptionSpec `json:"disruption,omitzero"`
 
 	// network limits who may talk to whom.
 	// +optional
 	// +kubebuilder:default={}
-	Network NetworkSpec `json:"network,omitempty"`
+	Network NetworkSpec `json:"network,omitzero"`
 
 	// security protects what Spark's processes say to each other.
 	// +optional
 	// +kubebuilder:default={}
-	Security SecuritySpec `json:"security,omitempty"`
+	Security SecuritySpec `json:"security,omitzero"`
 
 	// monitoring says what is measured and who is told.
 	// +optional
 	// +kubebuilder:default={}
-	Monitoring MonitoringSpec `json:"monitoring,omitempty"`
+	Monitoring MonitoringSpec `json:"monitoring,omitzero"`
 
 	// historyServer shows the event logs.
 	// +optional
 	// +kubebuilder:default={}
-	HistoryServer HistoryServerSpec `json:"historyServer,omitempty"`
+	HistoryServer HistoryServerSpec `json:"historyServer,omitzero"`
 
 	// quota bounds the namespace. Absent: the reference numbers in a dedicated
 	// namespace, nothing in a shared one.

@@ -106,7 +106,7 @@ type EventLogSpec struct {
 	// volume is the claim of the event logs.
 	// +optional
 	// +kubebuilder:default={}
-	Volume EventLogVolume `json:"volume,omitempty"`
+	Volume EventLogVolume `json:"volume,omitzero"`
 }
 
 // EventLogVolume is the claim of the event logs. It is shared between driver
@@ -148,11 +148,11 @@ type ObjectStoreSpec struct {
 	// encryption at rest that is asked for with each object.
 	// +optional
 	// +kubebuilder:default={}
-	Encryption ObjectEncryption `json:"encryption,omitempty"`
+	Encryption ObjectEncryption `json:"encryption,omitzero"`
 	// credentials say how pods prove who they are.
 	// +optional
 	// +kubebuilder:default={}
-	Credentials CredentialsSpec `json:"credentials,omitempty"`
+	Credentials CredentialsSpec `json:"credentials,omitzero"`
 	// buckets of the pipeline.
 	// +required
 	Buckets BucketsSpec `json:"buckets"`

@@ -66,7 +66,7 @@ type ApplicationSpec struct {
 	// dependencies are fetched before the application starts.
 	// +optional
 	// +kubebuilder:default={}
-	Dependencies DependenciesSpec `json:"dependencies,omitempty"`
+	Dependencies DependenciesSpec `json:"dependencies,omitzero"`
 }
 
 // SparkConfValue is the value of a setting of Spark.
@@ -199,7 +199,7 @@ type DriverSpec struct {
 	// scheduling places the driver.
 	// +optional
 	// +kubebuilder:default={}
-	Scheduling DriverScheduling `json:"scheduling,omitempty"`
+	Scheduling DriverScheduling `json:"scheduling,omitzero"`
 	// rightSizing uses recommendations for memory and CPU.
 	// +optional
 	// +kubebuilder:default=Disabled
@@ -244,7 +244,7 @@ type ExecutorSpec struct {
 	// scheduling places the executors.
 	// +optional
 	// +kubebuilder:default={}
-	Scheduling ExecutorScheduling `json:"scheduling,omitempty"`
+	Scheduling ExecutorScheduling `json:"scheduling,omitzero"`
 	// podTemplate is merged under what the operator renders. It is checked
 	// against the restricted pod security profile.
 	// +optional

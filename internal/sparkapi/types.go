@@ -155,7 +155,7 @@ type SparkApplicationStatus struct {
 	SubmissionID              string                   `json:"submissionID,omitempty"`
 	LastSubmissionAttemptTime metav1.Time              `json:"lastSubmissionAttemptTime,omitempty"`
 	TerminationTime           metav1.Time              `json:"terminationTime,omitempty"`
-	DriverInfo                DriverInfo               `json:"driverInfo,omitempty,omitzero"`
+	DriverInfo                DriverInfo               `json:"driverInfo"`
 	ApplicationState          ApplicationStateStatus   `json:"applicationState,omitempty,omitzero"`
 	ExecutorState             map[string]ExecutorState `json:"executorState,omitempty"`
 	ExecutionAttempts         int32                    `json:"executionAttempts,omitempty"`
