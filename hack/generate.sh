@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Generates, with the tools that hack/tools pins: deep copies, the CRD, apply
-# configurations, the operator's role and the API reference.
+# Generates the rules for sparkConf and, with the tools that hack/tools pins, deep
+# copies, the CRD, apply configurations, the operator's role and the API reference.
 #
 #   hack/generate.sh           writes them
 #   hack/generate.sh --check   fails, with the difference, when they are stale
@@ -13,6 +13,7 @@ tools=$root/.cache/tools
 
 # What is generated, and nothing else: --check compares these paths.
 generated=(
+  api/v1alpha1/zz_generated.sparkconf.go
   api/v1alpha1/zz_generated.deepcopy.go
   api/v1alpha1/applyconfiguration
   config/crd/sparkpipeline.dev_sparkpipelines.yaml
@@ -29,6 +30,8 @@ build_tools() {
 # generate writes below the directory $1, which holds a copy of the sources.
 generate() (
   cd "$1"
+  go run ./hack/sparkconf >"$1/.sparkconf.go"
+  mv "$1/.sparkconf.go" api/v1alpha1/zz_generated.sparkconf.go
   "$tools/controller-gen" paths=./api/... \
     object:headerFile=hack/boilerplate.go.txt \
     crd output:crd:dir=config/crd \

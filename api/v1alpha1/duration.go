@@ -8,8 +8,8 @@ import "time"
 // 168h. It is kept as it was written, so that nothing rewrites a manifest.
 //
 // +kubebuilder:validation:MaxLength=16
-// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",messageExpression="'found ' + self + '; a duration longer than 0s is allowed, such as 30s, 5m or 168h'"
+// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$`
+// +kubebuilder:validation:XValidation:rule=`duration(self) > duration('0s')`,messageExpression=`'found ' + self + '; a duration longer than 0s is allowed, such as 30s, 5m or 168h'`
 type Duration string
 
 // Duration returns the span, or 0 for a value that the schema would refuse.

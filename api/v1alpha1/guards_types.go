@@ -77,7 +77,7 @@ type NetworkSpec struct {
 // CIDR is a range of addresses.
 //
 // +kubebuilder:validation:MaxLength=43
-// +kubebuilder:validation:XValidation:rule="isCIDR(self)",messageExpression="'found \"' + self + '\"; a range of addresses such as 10.0.0.0/16 is allowed'"
+// +kubebuilder:validation:XValidation:rule=`isCIDR(self)`,messageExpression=`'found "' + self + '"; a range of addresses such as 10.0.0.0/16 is allowed'`
 type CIDR string
 
 // EgressSpec lists where the pods may connect to.
@@ -147,6 +147,10 @@ type SecuritySpec struct {
 }
 
 // QuotaSpec bounds the namespace.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.cpu) || quantity(string(self.cpu)).isGreaterThan(quantity('0'))`,messageExpression=`'spec.quota.cpu is ' + string(self.cpu) + '; more than 0 is allowed'`,fieldPath=`.cpu`
+// +kubebuilder:validation:XValidation:rule=`!has(self.memory) || quantity(string(self.memory)).isGreaterThan(quantity('0'))`,messageExpression=`'spec.quota.memory is ' + string(self.memory) + '; more than 0 is allowed'`,fieldPath=`.memory`
+// +kubebuilder:validation:XValidation:rule=`!has(self.storage) || quantity(string(self.storage)).isGreaterThan(quantity('0'))`,messageExpression=`'spec.quota.storage is ' + string(self.storage) + '; more than 0 is allowed'`,fieldPath=`.storage`
 type QuotaSpec struct {
 	// pods in the namespace.
 	// +optional

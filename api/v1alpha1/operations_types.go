@@ -55,6 +55,7 @@ type SnapshotBackup struct {
 	// volumeSnapshotClassName of the snapshots. Empty: the cluster's default.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	VolumeSnapshotClassName string `json:"volumeSnapshotClassName,omitempty"`
 }
 
@@ -232,6 +233,7 @@ type MaintenanceWindow struct {
 	// +optional
 	// +kubebuilder:default=UTC
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
 	TimeZone string `json:"timeZone,omitempty"`
 }
 
@@ -251,10 +253,12 @@ type BootstrapRecovery struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][A-Za-z0-9._=-]*(/[A-Za-z0-9_][A-Za-z0-9._=-]*)*/?$`
 	Prefix string `json:"prefix"`
 	// point to start from. Empty: the newest complete one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^$|^[A-Za-z0-9][A-Za-z0-9._-]*$`
 	Point string `json:"point,omitempty"`
 	// oldSideStopped says that the pipeline that wrote the points runs nowhere.
 	// +optional

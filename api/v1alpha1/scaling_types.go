@@ -8,7 +8,8 @@ import (
 
 // ScalingSpec changes the number of executors with the load.
 //
-// +kubebuilder:validation:XValidation:rule="self.minExecutors <= self.maxExecutors",messageExpression="'spec.scaling.minExecutors is ' + string(self.minExecutors) + ' and spec.scaling.maxExecutors ' + string(self.maxExecutors) + '; 1 <= minExecutors <= maxExecutors <= 1000 is allowed'",fieldPath=".minExecutors"
+// +kubebuilder:validation:XValidation:rule=`!has(self.minExecutors) || !has(self.maxExecutors) || self.minExecutors <= self.maxExecutors`,messageExpression=`'spec.scaling.minExecutors is %d and spec.scaling.maxExecutors %d; 1 <= minExecutors <= maxExecutors <= 1000 is allowed'.format([self.minExecutors, self.maxExecutors])`,fieldPath=`.minExecutors`
+// +kubebuilder:validation:XValidation:rule=`!has(self.state) || self.state == 'Disabled' || !has(self.cpuUtilization) || self.cpuUtilization > 0 || has(self.memoryUtilization) || has(self.inputRate) || has(self.kafkaLag)`,messageExpression=`'spec.scaling.state is ' + self.state + ' and cpuUtilization 0, with nothing else to scale on; set cpuUtilization, memoryUtilization, inputRate or kafkaLag, or state Disabled'`,fieldPath=`.cpuUtilization`
 type ScalingSpec struct {
 	// state switches scaling on. Disabled keeps executor.instances.
 	// +optional
@@ -83,7 +84,7 @@ type CronSchedule string
 
 // ScalingSchedule changes the bounds between two points in time.
 //
-// +kubebuilder:validation:XValidation:rule="self.minExecutors <= self.maxExecutors",messageExpression="'minExecutors is ' + string(self.minExecutors) + ' and maxExecutors ' + string(self.maxExecutors) + '; minExecutors <= maxExecutors is allowed'",fieldPath=".minExecutors"
+// +kubebuilder:validation:XValidation:rule=`self.minExecutors <= self.maxExecutors`,messageExpression=`'minExecutors is %d and maxExecutors %d; 1 <= minExecutors <= maxExecutors <= 1000 is allowed'.format([self.minExecutors, self.maxExecutors])`,fieldPath=`.minExecutors`
 type ScalingSchedule struct {
 	// start is when the bounds begin to hold.
 	// +required
@@ -95,6 +96,7 @@ type ScalingSchedule struct {
 	// +optional
 	// +kubebuilder:default=UTC
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`
 	TimeZone string `json:"timeZone,omitempty"`
 	// minExecutors is the smallest size in that time.
 	// +required
@@ -116,6 +118,8 @@ type SourcesSpec struct {
 }
 
 // KafkaSource is a Kafka cluster.
+//
+// +kubebuilder:validation:XValidation:rule=`self.bootstrapServers.split(',').all(s, int(s.substring(s.lastIndexOf(':') + 1)) >= 1 && int(s.substring(s.lastIndexOf(':') + 1)) <= 65535)`,messageExpression=`'spec.sources.kafka.bootstrapServers holds ' + self.bootstrapServers.split(',').filter(s, int(s.substring(s.lastIndexOf(':') + 1)) < 1 || int(s.substring(s.lastIndexOf(':') + 1)) > 65535)[0] + '; ports from 1 to 65535 are allowed'`,fieldPath=`.bootstrapServers`
 type KafkaSource struct {
 	// bootstrapServers are host:port pairs with commas between them.
 	// +required
@@ -145,6 +149,7 @@ type SecretReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 }
 
@@ -154,10 +159,12 @@ type SecretKeyReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	Name string `json:"name"`
 	// key in the Secret.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	Key string `json:"key"`
 }

@@ -23,8 +23,8 @@ import (
 // +kubebuilder:printcolumn:name="Restarts",type=integer,priority=1,JSONPath=`.status.application.restarts`
 // +kubebuilder:printcolumn:name="Recovery",type=string,priority=1,JSONPath=`.status.recoveryStep`
 // +kubebuilder:printcolumn:name="Spark",type=string,priority=1,JSONPath=`.spec.sparkVersion`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",messageExpression="'metadata.name \"' + self.metadata.name + '\" has ' + string(size(self.metadata.name)) + ' characters; at most 40 are allowed, because the names of its children add up to 12 more'",fieldPath=".metadata.name"
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",messageExpression="'metadata.name \"' + self.metadata.name + '\" must start with a letter and hold only lower case letters, digits and hyphens: [a-z]([-a-z0-9]*[a-z0-9])?'",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule=`size(self.metadata.name) <= 40`,messageExpression=`'metadata.name "%s" has %s characters; at most 40 are allowed, because the names of its children add up to 12 more'.format([self.metadata.name, string(size(self.metadata.name))])`
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')`,messageExpression=`'metadata.name "' + self.metadata.name + '" must match [a-z]([-a-z0-9]*[a-z0-9])?: it must start with a letter, and lower case letters, digits and hyphens are allowed'`
 type SparkPipeline struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -50,7 +50,11 @@ type SparkPipelineList struct {
 
 // SparkPipelineSpec is the desired state of a pipeline.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)",messageExpression="'spec.namespace is immutable: it is ' + (has(oldSelf.__namespace__) ? '\"' + oldSelf.__namespace__ + '\"' : 'absent') + ' and cannot become ' + (has(self.__namespace__) ? '\"' + self.__namespace__ + '\"' : 'absent') + '; create a new pipeline and bootstrap it from the backups of this one'"
+// +kubebuilder:validation:XValidation:rule=`has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)`,messageExpression=`'spec.namespace is immutable: it is ' + (has(oldSelf.__namespace__) ? '"' + oldSelf.__namespace__ + '"' : 'absent') + ' and cannot become ' + (has(self.__namespace__) ? '"' + self.__namespace__ + '"' : 'absent') + '; only the same is allowed: create a new pipeline and bootstrap it from the backups of this one'`,fieldPath=`.namespace`
+// +kubebuilder:validation:XValidation:rule=`!has(self.disruption.executorMinAvailable) || self.disruption.executorMinAvailable < (self.scaling.state == 'Disabled' ? self.executor.instances : ([self.scaling.minExecutors] + (has(self.scaling.schedules) ? self.scaling.schedules.map(s, s.minExecutors) : [])).min())`,messageExpression=`'spec.disruption.executorMinAvailable is %s; less than %s is allowed, which is %s, so that a drain can go on'.format([string(self.disruption.executorMinAvailable), string((self.scaling.state == 'Disabled' ? self.executor.instances : ([self.scaling.minExecutors] + (has(self.scaling.schedules) ? self.scaling.schedules.map(s, s.minExecutors) : [])).min())), (self.scaling.state == 'Disabled' ? 'spec.executor.instances' : 'the least of spec.scaling.minExecutors and its schedules')])`,fieldPath=`.disruption.executorMinAvailable`
+// +kubebuilder:validation:XValidation:rule=`!has(self.scaling.kafkaLag) || has(self.sources.kafka)`,messageExpression=`'spec.scaling.kafkaLag.perExecutor is %d and spec.sources.kafka is absent; lag is allowed with sources.kafka, which says where to read it'.format([self.scaling.kafkaLag.perExecutor])`,fieldPath=`.scaling.kafkaLag`
+// +kubebuilder:validation:XValidation:rule=`self.security.encryption != 'TLS' || !self.sparkVersion.startsWith('3.')`,messageExpression=`'spec.security.encryption is TLS and spec.sparkVersion ' + self.sparkVersion + '; TLS is allowed with Spark 4.0 or later, and Auto, AES or Disabled with this one'`,fieldPath=`.security.encryption`
+// +kubebuilder:validation:XValidation:rule=`!has(self.recovery.replica) || !has(self.objectStore.buckets.backups) || self.recovery.replica.bucket != self.objectStore.buckets.backups`,messageExpression=`'spec.recovery.replica.bucket is "' + self.recovery.replica.bucket + '", which is spec.objectStore.buckets.backups; another bucket is allowed'`,fieldPath=`.recovery.replica.bucket`
 type SparkPipelineSpec struct {
 	// namespace dedicates a namespace of this name to the pipeline: the operator
 	// makes it and guards it with pod security, quota and default deny. Absent:
@@ -81,6 +85,7 @@ type SparkPipelineSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule=`self.all(s, size(s.name) > 0)`,message=`spec.imagePullSecrets holds an empty name; the name of a Secret is allowed`
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
 	// application is the program to run.

@@ -8,7 +8,12 @@ import (
 
 // CheckpointSpec says where the state of the stream lives.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.volume) && has(self.location))",messageExpression="'spec.checkpoint.volume and spec.checkpoint.location \"' + (has(self.location) ? self.location : \"\") + '\" are both set; one of them is allowed'",fieldPath=".location"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.volume) && has(self.location))`,messageExpression=`'spec.checkpoint.volume and spec.checkpoint.location "' + self.location + '" are both set; one of them is allowed'`,fieldPath=`.location`
+// +kubebuilder:validation:XValidation:rule=`has(self.location) || has(oldSelf.location) || (has(self.volume) && has(self.volume.storageClassName) ? self.volume.storageClassName : "") == (has(oldSelf.volume) && has(oldSelf.volume.storageClassName) ? oldSelf.volume.storageClassName : "")`,messageExpression=`'spec.checkpoint.volume.storageClassName is immutable: it is "' + (has(oldSelf.volume) && has(oldSelf.volume.storageClassName) ? oldSelf.volume.storageClassName : "") + '" and cannot become "' + (has(self.volume) && has(self.volume.storageClassName) ? self.volume.storageClassName : "") + '"; only the same is allowed, and an absent one counts as empty'`,fieldPath=`.volume`
+// +kubebuilder:validation:XValidation:rule=`has(self.location) || has(oldSelf.location) || (has(self.volume) && has(self.volume.accessMode) ? self.volume.accessMode : 'ReadWriteMany') == (has(oldSelf.volume) && has(oldSelf.volume.accessMode) ? oldSelf.volume.accessMode : 'ReadWriteMany')`,messageExpression=`'spec.checkpoint.volume.accessMode is immutable: it is ' + (has(oldSelf.volume) && has(oldSelf.volume.accessMode) ? oldSelf.volume.accessMode : 'ReadWriteMany') + ' and cannot become ' + (has(self.volume) && has(self.volume.accessMode) ? self.volume.accessMode : 'ReadWriteMany') + '; only the same is allowed, and an absent one counts as ReadWriteMany'`,fieldPath=`.volume`
+// +kubebuilder:validation:XValidation:rule=`has(self.location) || has(oldSelf.location) || !quantity((has(self.volume) ? string(self.volume.size) : '100Gi')).isLessThan(quantity((has(oldSelf.volume) ? string(oldSelf.volume.size) : '100Gi')))`,messageExpression=`'spec.checkpoint.volume.size is ' + (has(oldSelf.volume) ? string(oldSelf.volume.size) : '100Gi') + ' and cannot shrink to ' + (has(self.volume) ? string(self.volume.size) : '100Gi') + '; the same or more is allowed, and an absent one counts as 100Gi'`,fieldPath=`.volume`
+// +kubebuilder:validation:XValidation:rule=`!has(self.mountPath) || !['/bin', '/dev', '/etc', '/lib', '/mnt/spark-events', '/opt/spark', '/proc', '/run', '/sbin', '/sys', '/tmp', '/usr', '/var/run'].exists(d, (self.mountPath + '/').startsWith(d + '/') || (d + '/').startsWith(self.mountPath + '/'))`,messageExpression=`'spec.checkpoint.mountPath is ' + self.mountPath + ', which overlaps ' + ['/bin', '/dev', '/etc', '/lib', '/mnt/spark-events', '/opt/spark', '/proc', '/run', '/sbin', '/sys', '/tmp', '/usr', '/var/run'].filter(d, (self.mountPath + '/').startsWith(d + '/') || (d + '/').startsWith(self.mountPath + '/'))[0] + '; a directory of its own is allowed, such as /mnt/checkpoints'`,fieldPath=`.mountPath`
+// +kubebuilder:validation:XValidation:rule=`!has(self.queries) || !self.queries.exists(a, self.queries.exists(b, a.name != b.name && ((has(a.path) ? a.path : a.name) + '/').startsWith((has(b.path) ? b.path : b.name) + '/')))`,messageExpression=`self.queries.map(a, self.queries.exists(b, a.name != b.name && ((has(a.path) ? a.path : a.name) + '/').startsWith((has(b.path) ? b.path : b.name) + '/')), 'spec.checkpoint.queries: the path of %s is %s, which is equal to or inside that of %s; paths that do not overlap are allowed'.format([a.name, (has(a.path) ? a.path : a.name), self.queries.filter(b, a.name != b.name && ((has(a.path) ? a.path : a.name) + '/').startsWith((has(b.path) ? b.path : b.name) + '/'))[0].name]))[0]`,fieldPath=`.queries`
 type CheckpointSpec struct {
 	// volume is the claim of the state. Absent, with location absent too: the
 	// reference claim of 100Gi.
@@ -17,7 +22,7 @@ type CheckpointSpec struct {
 	// location is a prefix in a bucket, for state without a volume.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:Pattern=`^s3a://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]/[A-Za-z0-9!_.*'()/=-]*[A-Za-z0-9!_.*'()=-]$`
+	// +kubebuilder:validation:Pattern=`^s3a://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._=-]*)+$`
 	Location string `json:"location,omitempty"`
 	// mountPath is where the volume appears in driver and executors.
 	// +optional
@@ -47,7 +52,7 @@ const (
 
 // CheckpointVolume is the claim of the checkpoint.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).isGreaterThan(quantity('0'))",messageExpression="'spec.checkpoint.volume.size is ' + string(self.size) + '; a size above 0 is allowed'",fieldPath=".size"
+// +kubebuilder:validation:XValidation:rule=`!has(self.size) || quantity(string(self.size)).isGreaterThan(quantity('0'))`,messageExpression=`'spec.checkpoint.volume.size is ' + string(self.size) + '; more than 0 is allowed'`,fieldPath=`.size`
 type CheckpointVolume struct {
 	// size of the claim. It may only grow.
 	// +optional
@@ -56,6 +61,7 @@ type CheckpointVolume struct {
 	// storageClassName of the claim. Empty: the cluster's default. Immutable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	StorageClassName string `json:"storageClassName,omitempty"`
 	// accessMode of the claim. Immutable.
 	// +optional
@@ -112,9 +118,9 @@ type EventLogSpec struct {
 // EventLogVolume is the claim of the event logs. It is shared between driver
 // and history server.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).isGreaterThan(quantity('0'))",messageExpression="'spec.eventLog.volume.size is ' + string(self.size) + '; a size above 0 is allowed'",fieldPath=".size"
-// +kubebuilder:validation:XValidation:rule="!quantity(string(self.size)).isLessThan(quantity(string(oldSelf.size)))",messageExpression="'spec.eventLog.volume.size is ' + string(oldSelf.size) + ' and cannot shrink to ' + string(self.size) + '; the same or a larger size is allowed'",fieldPath=".size"
-// +kubebuilder:validation:XValidation:rule="(has(self.storageClassName) ? self.storageClassName : \"\") == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : \"\")",messageExpression="'spec.eventLog.volume.storageClassName is immutable: it is \"' + (has(oldSelf.storageClassName) ? oldSelf.storageClassName : \"\") + '\" and cannot become \"' + (has(self.storageClassName) ? self.storageClassName : \"\") + '\"'",fieldPath=".storageClassName"
+// +kubebuilder:validation:XValidation:rule=`!has(self.size) || quantity(string(self.size)).isGreaterThan(quantity('0'))`,messageExpression=`'spec.eventLog.volume.size is ' + string(self.size) + '; more than 0 is allowed'`,fieldPath=`.size`
+// +kubebuilder:validation:XValidation:rule=`!has(self.size) || !has(oldSelf.size) || !quantity(string(self.size)).isLessThan(quantity(string(oldSelf.size)))`,messageExpression=`'spec.eventLog.volume.size is ' + string(oldSelf.size) + ' and cannot shrink to ' + string(self.size) + '; the same or more is allowed'`,fieldPath=`.size`
+// +kubebuilder:validation:XValidation:rule=`(has(self.storageClassName) ? self.storageClassName : "") == (has(oldSelf.storageClassName) ? oldSelf.storageClassName : "")`,messageExpression=`'spec.eventLog.volume.storageClassName is immutable: it is "' + (has(oldSelf.storageClassName) ? oldSelf.storageClassName : "") + '" and cannot become "' + (has(self.storageClassName) ? self.storageClassName : "") + '"; only the same is allowed, and an absent one counts as empty'`,fieldPath=`.storageClassName`
 type EventLogVolume struct {
 	// size of the claim. It may only grow.
 	// +optional
@@ -123,10 +129,13 @@ type EventLogVolume struct {
 	// storageClassName of the claim. Empty: the cluster's default. Immutable.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	StorageClassName string `json:"storageClassName,omitempty"`
 }
 
 // ObjectStoreSpec is the S3 or S3-compatible store of the pipeline's buckets.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.endpoint) || !self.endpoint.matches(':[0-9]+$') || (1 <= int(self.endpoint.substring(self.endpoint.lastIndexOf(':') + 1)) && int(self.endpoint.substring(self.endpoint.lastIndexOf(':') + 1)) <= 65535)`,messageExpression=`'spec.objectStore.endpoint is ' + self.endpoint + '; ports from 1 to 65535 are allowed'`,fieldPath=`.endpoint`
 type ObjectStoreSpec struct {
 	// region of the buckets, such as us-west-2.
 	// +required
@@ -172,7 +181,7 @@ const (
 
 // ObjectEncryption is encryption at rest.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.kmsKeyID) || (has(self.mode) && self.mode == 'SSE-KMS')",messageExpression="'spec.objectStore.encryption.kmsKeyID is set and mode is \"' + (has(self.mode) ? self.mode : \"\") + '\"; a key is allowed with mode SSE-KMS'",fieldPath=".kmsKeyID"
+// +kubebuilder:validation:XValidation:rule=`!has(self.kmsKeyID) || (has(self.mode) && self.mode == 'SSE-KMS')`,messageExpression=`'spec.objectStore.encryption.kmsKeyID is "' + self.kmsKeyID + '" and mode is "' + (has(self.mode) ? self.mode : "") + '"; a key is allowed with mode SSE-KMS'`,fieldPath=`.kmsKeyID`
 type ObjectEncryption struct {
 	// mode of encryption. Empty: what the bucket does by default.
 	// +optional
@@ -187,7 +196,7 @@ type ObjectEncryption struct {
 
 // CredentialsSpec says how pods prove who they are to the store.
 //
-// +kubebuilder:validation:XValidation:rule="!(has(self.secretName) && has(self.workloadIdentity))",messageExpression="'spec.objectStore.credentials.secretName \"' + self.secretName + '\" and workloadIdentity are both set; one of them is allowed'",fieldPath=".secretName"
+// +kubebuilder:validation:XValidation:rule=`!(has(self.secretName) && has(self.workloadIdentity))`,messageExpression=`'spec.objectStore.credentials.secretName "' + self.secretName + '" and workloadIdentity are both set; one of them is allowed'`,fieldPath=`.secretName`
 type CredentialsSpec struct {
 	// workloadIdentity puts annotations on the pipeline's service accounts.
 	// +optional
@@ -197,6 +206,7 @@ type CredentialsSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 	SecretName string `json:"secretName,omitempty"`
 }
 
@@ -207,6 +217,7 @@ type WorkloadIdentity struct {
 	// +required
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16
+	// +kubebuilder:validation:XValidation:rule=`self.all(k, k.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') && !k.matches('(^|[.])(kubernetes[.]io|k8s[.]io|argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/'))`,messageExpression=`'spec.objectStore.credentials.workloadIdentity.annotations holds "%s"; an annotation of a cloud is allowed, such as eks.amazonaws.com/role-arn'.format([self.filter(k, (!k.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') || k.matches('(^|[.])(kubernetes[.]io|k8s[.]io|argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/')) && !self.exists(o, o < k && (!o.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') || o.matches('(^|[.])(kubernetes[.]io|k8s[.]io|argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/'))))[0]])`
 	Annotations map[string]AnnotationValue `json:"annotations"`
 }
 
@@ -220,6 +231,7 @@ type AnnotationValue string
 // +kubebuilder:validation:MinLength=3
 // +kubebuilder:validation:MaxLength=63
 // +kubebuilder:validation:Pattern=`^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$`
+// +kubebuilder:validation:XValidation:rule=`!self.contains('..') && !self.contains('.-') && !self.contains('-.') && !self.matches('^[0-9]+[.][0-9]+[.][0-9]+[.][0-9]+$') && !self.startsWith('xn--') && !self.endsWith('-s3alias')`,messageExpression=`'found "' + self + '"; a name without two dots, a dot beside a hyphen, the form of an IP address, xn-- at the start or -s3alias at the end is allowed'`
 type BucketName string
 
 // BucketsSpec names the pipeline's buckets. What has no bucket is off.

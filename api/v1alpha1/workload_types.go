@@ -22,7 +22,7 @@ const (
 
 // ApplicationSpec is the program to run.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.mainClass) || self.type in ['Python','R']",messageExpression="'spec.application.mainClass is absent; type ' + self.type + ' needs the name of the class to run'"
+// +kubebuilder:validation:XValidation:rule=`has(self.mainClass) || self.type in ['Python', 'R']`,messageExpression=`'spec.application.mainClass is absent and type is ' + self.type + '; Java and Scala need the name of the class to run'`,fieldPath=`.mainClass`
 type ApplicationSpec struct {
 	// type is the language of the application.
 	// +optional
@@ -55,13 +55,13 @@ type ApplicationSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule=`!self.exists(e, size(e.name) == 0 || e.name.startsWith('_SPARK_'))`,messageExpression=`'spec.application.env holds the name "%s"; a name is allowed that is not empty and does not start with _SPARK_'.format([self.filter(e, size(e.name) == 0 || e.name.startsWith('_SPARK_'))[0].name])`
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// sparkConf are settings of Spark. Those that the operator must own are
 	// refused; the message names the field to use instead.
 	// +optional
-	// +kubebuilder:validation:MaxProperties=256
-	SparkConf map[string]SparkConfValue `json:"sparkConf,omitempty"`
+	SparkConf SparkConf `json:"sparkConf,omitempty"`
 
 	// dependencies are fetched before the application starts.
 	// +optional
@@ -69,8 +69,9 @@ type ApplicationSpec struct {
 	Dependencies DependenciesSpec `json:"dependencies,omitzero"`
 }
 
-// SparkConfValue is the value of a setting of Spark.
+// SparkConfValue is the value of a setting of Spark, in one line.
 //
+// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
 // +kubebuilder:validation:MaxLength=4096
 type SparkConfValue string
 
@@ -176,6 +177,8 @@ const (
 )
 
 // DriverSpec sizes and places the driver.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.memory) || !self.memory.matches('^[0-9]+[mM]$') || int(self.memory.substring(0, size(self.memory) - 1)) >= 512`,messageExpression=`'spec.driver.memory is ' + self.memory + '; 512m or more is allowed, because Spark does not start with less'`,fieldPath=`.memory`
 type DriverSpec struct {
 	// cores is the number of CPU cores.
 	// +optional
@@ -186,7 +189,7 @@ type DriverSpec struct {
 	// coreRequest is the CPU request of the pod, if it is to differ from cores.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[0-9]+(\.[0-9]+)?)$`
+	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)$`
 	CoreRequest string `json:"coreRequest,omitempty"`
 	// memory is the heap of the JVM, such as 4g. Spark adds its overhead.
 	// +optional
@@ -214,6 +217,8 @@ type DriverSpec struct {
 }
 
 // ExecutorSpec sizes and places the executors.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.memory) || !self.memory.matches('^[0-9]+[mM]$') || int(self.memory.substring(0, size(self.memory) - 1)) >= 512`,messageExpression=`'spec.executor.memory is ' + self.memory + '; 512m or more is allowed, because Spark does not start with less'`,fieldPath=`.memory`
 type ExecutorSpec struct {
 	// cores is the number of CPU cores of each executor.
 	// +optional
@@ -224,7 +229,7 @@ type ExecutorSpec struct {
 	// coreRequest is the CPU request of the pod, if it is to differ from cores.
 	// +optional
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[0-9]+(\.[0-9]+)?)$`
+	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)$`
 	CoreRequest string `json:"coreRequest,omitempty"`
 	// memory is the heap of each executor, such as 8g. Spark adds its overhead.
 	// +optional
@@ -255,6 +260,8 @@ type ExecutorSpec struct {
 }
 
 // RestartSpec says when the application is started again.
+//
+// +kubebuilder:validation:XValidation:rule=`!has(self.interval) || duration(self.interval) >= duration('1s')`,messageExpression=`'spec.restart.interval is ' + self.interval + '; 1s or more is allowed'`,fieldPath=`.interval`
 type RestartSpec struct {
 	// quickRetries is how often the backend itself starts the application again
 	// after a failure. What comes after is the operator's.

@@ -109,9 +109,7 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
     - name: sparkConf
       type:
-        map:
-          elementType:
-            namedType: dev.sparkpipeline.operator.api.v1alpha1.SparkConfValue
+        namedType: dev.sparkpipeline.operator.api.v1alpha1.SparkConf
     - name: type
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.ApplicationType
@@ -1005,6 +1003,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: kafka
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.KafkaSource
+- name: dev.sparkpipeline.operator.api.v1alpha1.SparkConf
+  map:
+    elementType:
+      namedType: dev.sparkpipeline.operator.api.v1alpha1.SparkConfValue
 - name: dev.sparkpipeline.operator.api.v1alpha1.SparkConfValue
   scalar: string
 - name: dev.sparkpipeline.operator.api.v1alpha1.SparkPipeline

@@ -28,7 +28,7 @@ type ApplicationSpecApplyConfiguration struct {
 	Env []v1.EnvVar `json:"env,omitempty"`
 	// sparkConf are settings of Spark. Those that the operator must own are
 	// refused; the message names the field to use instead.
-	SparkConf map[string]apiv1alpha1.SparkConfValue `json:"sparkConf,omitempty"`
+	SparkConf *apiv1alpha1.SparkConf `json:"sparkConf,omitempty"`
 	// dependencies are fetched before the application starts.
 	Dependencies *DependenciesSpecApplyConfiguration `json:"dependencies,omitempty"`
 }
@@ -83,17 +83,11 @@ func (b *ApplicationSpecApplyConfiguration) WithEnv(values ...v1.EnvVar) *Applic
 	return b
 }
 
-// WithSparkConf puts the entries into the SparkConf field in the declarative configuration
-// and returns the receiver, so that objects can be build by chaining "With" function invocations.
-// If called multiple times, the entries provided by each call will be put on the SparkConf field,
-// overwriting an existing map entries in SparkConf field with the same key.
-func (b *ApplicationSpecApplyConfiguration) WithSparkConf(entries map[string]apiv1alpha1.SparkConfValue) *ApplicationSpecApplyConfiguration {
-	if b.SparkConf == nil && len(entries) > 0 {
-		b.SparkConf = make(map[string]apiv1alpha1.SparkConfValue, len(entries))
-	}
-	for k, v := range entries {
-		b.SparkConf[k] = v
-	}
+// WithSparkConf sets the SparkConf field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SparkConf field is set to the value of the last call.
+func (b *ApplicationSpecApplyConfiguration) WithSparkConf(value apiv1alpha1.SparkConf) *ApplicationSpecApplyConfiguration {
+	b.SparkConf = &value
 	return b
 }
 
