@@ -34,7 +34,7 @@ func Refused(setting string) (instead string, refused bool) {
 }
 
 // InsteadOfName is the advice for a name that is no setting of Spark.
-const InsteadOfName = "a name starts with spark. and holds letters, digits, dots, hyphens and underscores"
+const InsteadOfName = "a name starts with spark. and holds letters, digits, dots, hyphens, underscores and asterisks"
 
 // InsteadOfKubernetes is the advice for a setting below Kubernetes that is
 // neither owned nor open.

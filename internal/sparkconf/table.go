@@ -13,7 +13,7 @@ type Group struct {
 // Name is what the name of a setting must match. Spark ignores others, and a
 // name with an equals sign would become another setting on spark-submit's command
 // line.
-const Name = `^spark\.[A-Za-z0-9_.-]+$`
+const Name = `^spark\.[A-Za-z0-9_.*-]+$`
 
 // Kubernetes is the part of Spark's settings that is closed by default: it says
 // what pods look like and whose rights they have, and it grows with each version.
