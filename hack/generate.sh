@@ -19,6 +19,7 @@ generated=(
   config/crd/sparkpipeline.dev_sparkpipelines.yaml
   config/rbac/role.yaml
   docs/api.md
+  internal/sparkapi/zz_generated.deepcopy.go
 )
 
 build_tools() {
@@ -40,6 +41,7 @@ generate() (
   "$tools/crd-ref-docs" --log-level=ERROR --renderer=markdown --max-depth=20 \
     --source-path=api --config=hack/api-reference/config.yaml \
     --templates-dir=hack/api-reference --output-path=docs/api.md
+  "$tools/controller-gen" paths=./internal/sparkapi object:headerFile=hack/boilerplate.go.txt
   "$tools/controller-gen" paths=./internal/... \
     rbac:roleName=sparkpipeline-operator output:rbac:dir=config/rbac
 )

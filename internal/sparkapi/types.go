@@ -92,6 +92,8 @@ type SparkApplicationSpec struct {
 	Driver              DriverSpec        `json:"driver"`
 	Executor            ExecutorSpec      `json:"executor"`
 	RestartPolicy       RestartPolicy     `json:"restartPolicy,omitempty,omitzero"`
+	Monitoring          *MonitoringSpec   `json:"monitoring,omitempty"`
+	SparkUIOptions      *SparkUIOptions   `json:"sparkUIOptions,omitempty"`
 	TimeToLiveSeconds   *int64            `json:"timeToLiveSeconds,omitempty"`
 	// Suspend is the one field that may change while the application lives.
 	Suspend *bool `json:"suspend,omitempty"`
@@ -113,6 +115,36 @@ type RestartPolicy struct {
 	OnFailureRetryInterval           *int64            `json:"onFailureRetryInterval,omitempty"`
 	OnSubmissionFailureRetries       *int32            `json:"onSubmissionFailureRetries,omitempty"`
 	OnSubmissionFailureRetryInterval *int64            `json:"onSubmissionFailureRetryInterval,omitempty"`
+}
+
+// MonitoringSpec makes kubeflow's controller configure a metrics sink and the
+// JMX exporter. Neither is needed where Spark's own servlet is scraped.
+type MonitoringSpec struct {
+	ExposeDriverMetrics   bool    `json:"exposeDriverMetrics"`
+	ExposeExecutorMetrics bool    `json:"exposeExecutorMetrics"`
+	MetricsProperties     *string `json:"metricsProperties,omitempty"`
+	MetricsPropertiesFile *string `json:"metricsPropertiesFile,omitempty"`
+	// Prometheus is the JMX exporter as a Java agent.
+	Prometheus *PrometheusSpec `json:"prometheus,omitempty"`
+}
+
+// PrometheusSpec is the JMX exporter of driver and executors.
+type PrometheusSpec struct {
+	// JmxExporterJar is a path within the image.
+	JmxExporterJar string  `json:"jmxExporterJar"`
+	Port           *int32  `json:"port,omitempty"`
+	PortName       *string `json:"portName,omitempty"`
+	ConfigFile     *string `json:"configFile,omitempty"`
+	Configuration  *string `json:"configuration,omitempty"`
+}
+
+// SparkUIOptions shapes the Service that kubeflow's controller makes for the UI.
+type SparkUIOptions struct {
+	ServicePort        *int32              `json:"servicePort,omitempty"`
+	ServicePortName    *string             `json:"servicePortName,omitempty"`
+	ServiceType        *corev1.ServiceType `json:"serviceType,omitempty"`
+	ServiceAnnotations map[string]string   `json:"serviceAnnotations,omitempty"`
+	ServiceLabels      map[string]string   `json:"serviceLabels,omitempty"`
 }
 
 // SparkPodSpec is what driver and executors have in common.
@@ -170,8 +202,10 @@ type ApplicationStateStatus struct {
 
 // DriverInfo names the driver's pod and its UI.
 type DriverInfo struct {
-	PodName          string `json:"podName,omitempty"`
-	WebUIServiceName string `json:"webUIServiceName,omitempty"`
-	WebUIAddress     string `json:"webUIAddress,omitempty"`
-	WebUIPort        int32  `json:"webUIPort,omitempty"`
+	PodName             string `json:"podName,omitempty"`
+	WebUIServiceName    string `json:"webUIServiceName,omitempty"`
+	WebUIAddress        string `json:"webUIAddress,omitempty"`
+	WebUIPort           int32  `json:"webUIPort,omitempty"`
+	WebUIIngressName    string `json:"webUIIngressName,omitempty"`
+	WebUIIngressAddress string `json:"webUIIngressAddress,omitempty"`
 }
