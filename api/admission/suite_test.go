@@ -11,11 +11,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/yaml"
 
+	"sparkpipeline.dev/operator/api/v1alpha1"
 	"sparkpipeline.dev/operator/config/crd"
 )
 
@@ -45,6 +48,9 @@ var _ = BeforeSuite(func() {
 	config, err = environment.Start()
 	DeferCleanup(environment.Stop)
 	Expect(err).NotTo(HaveOccurred(), "starting the API server with the definition")
-	server, err = client.New(config, client.Options{})
+	scheme := runtime.NewScheme()
+	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
+	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	server, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 })
