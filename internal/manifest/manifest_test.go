@@ -4,6 +4,7 @@ package manifest_test
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -111,5 +112,29 @@ func TestValidateUpdate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("error is %v, want %q in it", err, part)
 		}
+	}
+}
+
+func TestTheSamplesAreAccepted(t *testing.T) {
+	samples, err := filepath.Glob("../../config/samples/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipelines := 0
+	for _, sample := range samples {
+		data, err := os.ReadFile(sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(data), "kind: SparkPipeline\n") {
+			continue
+		}
+		pipelines++
+		if _, err := manifest.Load(sample); err != nil {
+			t.Error(err)
+		}
+	}
+	if pipelines < 2 {
+		t.Errorf("found %d samples of a SparkPipeline, want the minimal and the full one", pipelines)
 	}
 }

@@ -90,6 +90,10 @@ func absent(w Wanted, f Facts) Decision {
 	return Decision{Step: StepCreate, Fence: true, Reason: v1alpha1.ReasonStarting, Message: "the SparkApplication is being created"}
 }
 
+// WaitsForSubmission is shown from the creation of the object until the backend
+// acts on it.
+const WaitsForSubmission = "waits until the Spark operator submits the application"
+
 // StopSuspended is the reason of a stop that spec.suspend asks for.
 const StopSuspended = "spec.suspend is true"
 
@@ -189,7 +193,7 @@ func running(w Wanted, f Facts, limits Limits, now time.Time) Decision {
 			d.Message = "the Spark operator has not picked up the SparkApplication; does it watch this namespace (spark.jobNamespaces)?"
 			return d
 		}
-		d.Reason, d.Message = v1alpha1.ReasonStarting, "waits until the Spark operator submits the application"
+		d.Reason, d.Message = v1alpha1.ReasonStarting, WaitsForSubmission
 		d.After = max(limits.PickUp-unnoticed, 0)
 	case sparkapi.StateRunning:
 		d = healthy(w, f)

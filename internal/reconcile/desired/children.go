@@ -3,7 +3,14 @@
 package desired
 
 import (
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Waves of apply. A later wave builds on the ones before it.
@@ -20,15 +27,40 @@ type child struct {
 	wave    int
 	durable bool // holds data: removed only if the user asked for deletion
 	once    bool // posted one time, never applied
+	adopt   bool // may be there first, with our labels: GitOps puts things into a namespace before us
 	build   func(Input) ([]Object, error)
 }
 
 func owns(o ...Object) []Object { return o }
 
+// kind stands for a kind that is written untyped.
+func kind(gvk schema.GroupVersionKind) Object {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(gvk)
+	return o
+}
+
 // children lists every child in the order of apply. Pruning and deletion run it
 // backwards.
 var children = []child{
-	{name: "namespace", owns: owns(&corev1.Namespace{}), wave: waveNamespace, durable: true, build: namespace},
+	{name: "namespace", owns: owns(&corev1.Namespace{}), wave: waveNamespace, durable: true, adopt: true, build: namespace},
+
+	{name: "quota", owns: owns(&corev1.ResourceQuota{}), wave: waveIdentity, build: quota},
+	{name: "limits", owns: owns(&corev1.LimitRange{}), wave: waveIdentity, build: limits},
+	{name: "accounts", owns: owns(&corev1.ServiceAccount{}), wave: waveIdentity, build: accounts},
+	{name: "bindings", owns: owns(&rbacv1.RoleBinding{}), wave: waveIdentity, build: bindings},
+	{name: "secret", owns: owns(&corev1.Secret{}), wave: waveIdentity, once: true, build: secret},
+	{name: "netpol", owns: owns(&networkingv1.NetworkPolicy{}), wave: waveIdentity, build: netpol},
+
+	{name: "storage", owns: owns(&corev1.PersistentVolumeClaim{}), wave: waveStorage, durable: true, build: storage},
+	{name: "certificate", owns: owns(kind(issuerKind), kind(CertificateKind)), wave: waveStorage, build: certificate},
+
+	{name: "services", owns: owns(&corev1.Service{}), wave: waveRest, build: services},
+	{name: "hpa", owns: owns(&autoscalingv2.HorizontalPodAutoscaler{}), wave: waveRest, build: hpa},
+	{name: "pdb", owns: owns(&policyv1.PodDisruptionBudget{}), wave: waveRest, build: pdb},
+	{name: "history", owns: owns(&appsv1.Deployment{}), wave: waveRest, build: history},
+	{name: "vpa", owns: owns(kind(vpaKind)), wave: waveRest, build: vpa},
+	{name: "revision", owns: owns(&appsv1.ControllerRevision{}), wave: waveRest, build: revision},
 }
 
 // Kind is a kind of children.

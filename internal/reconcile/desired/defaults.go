@@ -26,6 +26,12 @@ type Defaults struct {
 	DedicatedNamespaces bool
 	// QuotaCeiling bounds what spec.quota may ask for.
 	QuotaCeiling QuotaCeiling
+	// Guard renders the driver's init container that looks at the checkpoint
+	// before every start. Off until the agent in the image has that command.
+	Guard bool
+	// AgentCommands are the commands that the agent in the image has. A CronJob
+	// whose command is not among them is rendered suspended.
+	AgentCommands []string
 	// Placement maps kinds of nodes to labels and tolerations.
 	Placement Placement
 }

@@ -36,6 +36,10 @@ type Facts struct {
 	// HealthyRendering is the payload of the last rendering of the application
 	// that was healthy; nil until there was one.
 	HealthyRendering []byte
+	// HealthyDigest is the digest of that rendering, HealthyGeneration the
+	// pipeline's generation that it was made of.
+	HealthyDigest     string
+	HealthyGeneration int64
 	// Checkpoint is the name of the claim in force; empty for the first one.
 	Checkpoint string
 }
@@ -63,6 +67,9 @@ type Child struct {
 	Durable bool
 	// Once: the child is posted one time and never applied again.
 	Once bool
+	// Adopt: an object that carries the inventory labels is taken over although
+	// the operator has never applied it.
+	Adopt bool
 }
 
 // InvalidError says that the spec cannot be built, and what would help. Only a
@@ -97,7 +104,7 @@ func Render(scheme *runtime.Scheme, in Input) ([]Child, error) {
 			if err != nil {
 				return nil, fmt.Errorf("render %s: %w", c.name, err)
 			}
-			out = append(out, Child{Name: c.name, Object: u, Wave: c.wave, Durable: c.durable, Once: c.once})
+			out = append(out, Child{Name: c.name, Object: u, Wave: c.wave, Durable: c.durable, Once: c.once, Adopt: c.adopt})
 		}
 	}
 	return out, nil
@@ -107,18 +114,10 @@ func Render(scheme *runtime.Scheme, in Input) ([]Child, error) {
 // labels and owner added, nothing that belongs to somebody else. With
 // server-side apply each zero value left in would be a claim of ownership.
 func payload(scheme *runtime.Scheme, p *v1alpha1.SparkPipeline, c child, o Object) (*unstructured.Unstructured, error) {
-	kinds, _, err := scheme.ObjectKinds(o)
+	u, err := convert(scheme, o)
 	if err != nil {
-		return nil, fmt.Errorf("kind of %T: %w", o, err)
+		return nil, err
 	}
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-	if err != nil {
-		return nil, fmt.Errorf("convert %T: %w", o, err)
-	}
-	delete(content, "status")
-	stripUnset(content)
-	u := &unstructured.Unstructured{Object: content}
-	u.SetGroupVersionKind(kinds[0])
 	labels := u.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
@@ -136,6 +135,26 @@ func payload(scheme *runtime.Scheme, p *v1alpha1.SparkPipeline, c child, o Objec
 			Name: p.Name, UID: p.UID, Controller: new(true),
 		}})
 	}
+	return u, nil
+}
+
+// convert makes a typed object untyped, with its kind.
+func convert(scheme *runtime.Scheme, o Object) (*unstructured.Unstructured, error) {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return u.DeepCopy(), nil
+	}
+	kinds, _, err := scheme.ObjectKinds(o)
+	if err != nil {
+		return nil, fmt.Errorf("kind of %T: %w", o, err)
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("convert %T: %w", o, err)
+	}
+	delete(content, "status")
+	stripUnset(content)
+	u := &unstructured.Unstructured{Object: content}
+	u.SetGroupVersionKind(kinds[0])
 	return u, nil
 }
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package desired
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	psaapi "k8s.io/pod-security-admission/api"
+	psapolicy "k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/yaml"
+)
+
+// underlay puts the user's pod template under ours: what both say is ours, what
+// only the user says stays, as a strategic merge of Kubernetes does it. The result
+// is held against the restricted profile.
+//
+// The error is an *InvalidError that names the field.
+func underlay(field string, user *runtime.RawExtension, ours *corev1.PodTemplateSpec, container string) (*corev1.PodTemplateSpec, error) {
+	if user == nil || len(user.Raw) == 0 {
+		return ours, nil
+	}
+	base := &corev1.PodTemplateSpec{}
+	if err := yaml.UnmarshalStrict(user.Raw, base); err != nil {
+		return nil, &InvalidError{Field: field, Found: err.Error(), Allowed: "a PodTemplateSpec of Kubernetes"}
+	}
+	if err := reserved(field, base, container); err != nil {
+		return nil, err
+	}
+	merged, err := overlay(base, ours)
+	if err != nil {
+		return nil, fmt.Errorf("merge %s: %w", field, err)
+	}
+	return merged, restricted(field, merged)
+}
+
+// reserved refuses what no user may say, because it would lend the pod an
+// identity or a place that is not the pipeline's.
+func reserved(field string, t *corev1.PodTemplateSpec, container string) error {
+	const ours = "nothing: the operator sets it"
+	for _, c := range []struct {
+		name, found, allowed string
+	}{
+		{"spec.serviceAccountName", t.Spec.ServiceAccountName, ours},
+		{"spec.serviceAccount", t.Spec.DeprecatedServiceAccount, ours},
+		{"spec.nodeName", t.Spec.NodeName, "nothing: use nodeSelector or affinity"},
+		{"spec.restartPolicy", string(t.Spec.RestartPolicy), ours},
+		{"spec.priorityClassName", t.Spec.PriorityClassName, ours},
+		{"spec.hostname", t.Spec.Hostname, ours},
+		{"spec.subdomain", t.Spec.Subdomain, ours},
+		{"metadata.name", t.Name, ours},
+		{"metadata.namespace", t.Namespace, ours},
+	} {
+		if c.found != "" {
+			return &InvalidError{Field: field + "." + c.name, Found: fmt.Sprintf("%q", c.found), Allowed: c.allowed}
+		}
+	}
+	for k := range t.Labels {
+		if strings.HasPrefix(k, "spark-") || strings.Contains(k, "sparkpipeline.dev/") || strings.Contains(k, "sparkoperator.k8s.io/") {
+			return &InvalidError{Field: field + ".metadata.labels", Found: fmt.Sprintf("%q", k), Allowed: "labels that neither Spark nor an operator selects by"}
+		}
+	}
+	if len(t.Spec.Containers) > 0 && t.Spec.Containers[0].Name != container {
+		return &InvalidError{Field: field + ".spec.containers[0].name", Found: fmt.Sprintf("%q", t.Spec.Containers[0].Name),
+			Allowed: fmt.Sprintf("%q first, sidecars after it", container)}
+	}
+	return nil
+}
+
+// overlay merges by Kubernetes' own rules, ours over theirs.
+func overlay(base, ours *corev1.PodTemplateSpec) (*corev1.PodTemplateSpec, error) {
+	baseText, err := json.Marshal(base)
+	if err != nil {
+		return nil, err
+	}
+	ourText, err := json.Marshal(ours)
+	if err != nil {
+		return nil, err
+	}
+	text, err := strategicpatch.StrategicMergePatch(baseText, ourText, &corev1.PodTemplateSpec{})
+	if err != nil {
+		return nil, err
+	}
+	merged := &corev1.PodTemplateSpec{}
+	return merged, json.Unmarshal(text, merged)
+}
+
+// restricted asks the library that the API server itself judges pods with.
+func restricted(field string, t *corev1.PodTemplateSpec) error {
+	evaluator, err := psapolicy.NewEvaluator(psapolicy.DefaultChecks(), nil)
+	if err != nil {
+		return fmt.Errorf("make the pod security evaluator: %w", err)
+	}
+	level := psaapi.LevelVersion{Level: psaapi.LevelRestricted, Version: psaapi.LatestVersion()}
+	result := psapolicy.AggregateCheckResults(evaluator.EvaluatePod(level, &t.ObjectMeta, &t.Spec))
+	if result.Allowed {
+		return nil
+	}
+	return &InvalidError{Field: field, Found: result.ForbiddenDetail(), Allowed: "what the pod security profile restricted allows"}
+}
