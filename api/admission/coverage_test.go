@@ -78,22 +78,32 @@ type marked struct {
 
 func mark() *marked {
 	GinkgoHelper()
+	schema := definitionSchema()
+	m := &marked{all: map[constraint]bool{}}
+	constraints("", schema, m.all)
+	m.structural, m.openAPI = compiled(schema)
+	m.rules = cel.NewValidator(m.structural, true, celconfig.PerCallLimit)
+	return m
+}
+
+// definitionSchema is the schema of the only version.
+func definitionSchema() *apiextensionsv1.JSONSchemaProps {
+	GinkgoHelper()
 	var definition apiextensionsv1.CustomResourceDefinition
 	Expect(yaml.UnmarshalStrict(crd.SparkPipelines, &definition)).To(Succeed())
 	Expect(definition.Spec.Versions).To(HaveLen(1))
-	schema := definition.Spec.Versions[0].Schema.OpenAPIV3Schema
-	m := &marked{all: map[constraint]bool{}}
-	constraints("", schema, m.all)
+	return definition.Spec.Versions[0].Schema.OpenAPIV3Schema
+}
 
+func compiled(schema *apiextensionsv1.JSONSchemaProps) (*structuralschema.Structural, validation.SchemaValidator) {
+	GinkgoHelper()
 	var internal apiextensions.JSONSchemaProps
 	Expect(apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(schema, &internal, nil)).To(Succeed())
-	var err error
-	m.structural, err = structuralschema.NewStructural(&internal)
+	structural, err := structuralschema.NewStructural(&internal)
 	Expect(err).NotTo(HaveOccurred())
-	m.openAPI, _, err = validation.NewSchemaValidator(&internal)
+	openAPI, _, err := validation.NewSchemaValidator(&internal)
 	Expect(err).NotTo(HaveOccurred())
-	m.rules = cel.NewValidator(m.structural, true, celconfig.PerCallLimit)
-	return m
+	return structural, openAPI
 }
 
 // hits adds to hit what refuses an object, or the change from old to it.

@@ -98,6 +98,15 @@ func (p *SparkPipeline) MostExecutors() int32 {
 	return most
 }
 
+// StartExecutors is the number of executors that the first start asks for:
+// executor.instances, within the bounds of scaling.
+func (p *SparkPipeline) StartExecutors() int32 {
+	if !p.ScalingEnabled() {
+		return p.Spec.Executor.Instances
+	}
+	return min(max(p.Spec.Executor.Instances, p.Spec.Scaling.MinExecutors), p.Spec.Scaling.MaxExecutors)
+}
+
 // EffectiveExecutorMinAvailable is the number of executors that evictions leave:
 // what the spec says, else 2, but always below FewestExecutors, so that a drain
 // can go on. 0 asks for no disruption budget.

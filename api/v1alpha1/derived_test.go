@@ -5,9 +5,8 @@ package v1alpha1
 import (
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestWorkloadNamespace(t *testing.T) {
@@ -96,6 +95,29 @@ func TestNumbersOfExecutors(t *testing.T) {
 			}
 			if got := p.EffectiveExecutorMinAvailable(); got != c.available {
 				t.Errorf("min available is %d, want %d", got, c.available)
+			}
+		})
+	}
+}
+
+func TestStartExecutors(t *testing.T) {
+	for name, c := range map[string]struct {
+		state        State
+		instances    int32
+		fewest, most int32
+		want         int32
+	}{
+		"within the bounds":           {"Enabled", 5, 3, 20, 5},
+		"fewer than at least":         {"Enabled", 5, 8, 20, 8},
+		"more than at most":           {"Enabled", 5, 1, 4, 4},
+		"without scaling, as written": {"Disabled", 5, 8, 20, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &SparkPipeline{}
+			p.Spec.Executor.Instances = c.instances
+			p.Spec.Scaling = ScalingSpec{State: c.state, MinExecutors: c.fewest, MaxExecutors: c.most}
+			if got := p.StartExecutors(); got != c.want {
+				t.Errorf("got %d, want %d", got, c.want)
 			}
 		})
 	}
