@@ -140,7 +140,7 @@ const (
 
 // SecuritySpec protects what Spark's processes say to each other.
 type SecuritySpec struct {
-	// encryption between driver and executors.
+	// encryption between driver and executors. TLS needs Spark 4.0 or later.
 	// +optional
 	// +kubebuilder:default=Auto
 	Encryption EncryptionLevel `json:"encryption,omitempty"`

@@ -6,11 +6,12 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule=`!has(self.scrapeInterval) || duration(self.scrapeInterval) >= duration('1s')`,messageExpression=`'spec.monitoring.scrapeInterval is ' + self.scrapeInterval + '; 1s or more is allowed'`,fieldPath=`.scrapeInterval`
 type MonitoringSpec struct {
-	// scrapeInterval of Prometheus.
+	// scrapeInterval of Prometheus. At least 1s.
 	// +optional
 	// +kubebuilder:default="30s"
 	ScrapeInterval Duration `json:"scrapeInterval,omitempty"`
-	// labels that the cluster's Prometheus selects monitors and rules by.
+	// labels that the cluster's Prometheus selects monitors and rules by, but for
+	// those that the operator or a GitOps tool owns.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
 	// +kubebuilder:validation:XValidation:rule=`self.all(k, k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') && !k.matches('^app[.]kubernetes[.]io/|(^|[.])(argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/'))`,messageExpression=`'spec.monitoring.labels holds "%s"; the name of a label is allowed that neither the operator nor a GitOps tool owns, such as release'.format([self.filter(k, (!k.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') || k.matches('^app[.]kubernetes[.]io/|(^|[.])(argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/')) && !self.exists(o, o < k && (!o.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$') || o.matches('^app[.]kubernetes[.]io/|(^|[.])(argoproj[.]io|fluxcd[.]io|sparkpipeline[.]dev)/'))))[0]])`

@@ -188,7 +188,7 @@ type Objective struct {
 
 // ReplicaBucket is a copy of the backups bucket.
 type ReplicaBucket struct {
-	// bucket that holds the copy.
+	// bucket that holds the copy: another than objectStore.buckets.backups.
 	// +required
 	Bucket BucketName `json:"bucket"`
 	// region of that bucket.

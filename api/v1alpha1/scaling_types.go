@@ -15,7 +15,7 @@ type ScalingSpec struct {
 	// +optional
 	// +kubebuilder:default=Enabled
 	State State `json:"state,omitempty"`
-	// minExecutors is the smallest size.
+	// minExecutors is the smallest size, at most maxExecutors.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1
@@ -28,7 +28,7 @@ type ScalingSpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	MaxExecutors int32 `json:"maxExecutors,omitempty"`
 	// cpuUtilization is the average CPU use that scaling aims at, in percent of
-	// the request. 0 does not scale on CPU.
+	// the request. 0 does not scale on CPU, and needs another signal.
 	// +optional
 	// +kubebuilder:default=70
 	// +kubebuilder:validation:Minimum=0

@@ -19,19 +19,22 @@ type CheckpointSpec struct {
 	// reference claim of 100Gi.
 	// +optional
 	Volume *CheckpointVolume `json:"volume,omitempty"`
-	// location is a prefix in a bucket, for state without a volume.
+	// location is a prefix in a bucket, such as s3a://bucket/orders, for state
+	// without a volume. It excludes volume.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^s3a://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9._=-]*)+$`
 	Location string `json:"location,omitempty"`
-	// mountPath is where the volume appears in driver and executors.
+	// mountPath is where the volume appears in driver and executors: a directory
+	// of its own, not in or above those of the system, of Spark or of the event
+	// log.
 	// +optional
 	// +kubebuilder:default=/mnt/checkpoints
 	// +kubebuilder:validation:MaxLength=256
 	// +kubebuilder:validation:Pattern=`^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$`
 	MountPath string `json:"mountPath,omitempty"`
-	// queries are the streaming queries of the application. Empty: they are
-	// discovered.
+	// queries are the streaming queries of the application, with paths that do
+	// not overlap. Empty: they are discovered.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -142,7 +145,8 @@ type ObjectStoreSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Region string `json:"region"`
-	// endpoint of an S3-compatible store. Empty: AWS.
+	// endpoint of an S3-compatible store, such as https://minio.example.com:9000.
+	// Empty: AWS.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^$|^https?://[A-Za-z0-9][-.A-Za-z0-9]*(:[0-9]{1,5})?$`
@@ -186,7 +190,7 @@ type ObjectEncryption struct {
 	// mode of encryption. Empty: what the bucket does by default.
 	// +optional
 	Mode EncryptionMode `json:"mode,omitempty"`
-	// kmsKeyID names the key for SSE-KMS. Absent: the account's default key.
+	// kmsKeyID names the key, with mode SSE-KMS alone. Absent: the account's default key.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -202,7 +206,7 @@ type CredentialsSpec struct {
 	// +optional
 	WorkloadIdentity *WorkloadIdentity `json:"workloadIdentity,omitempty"`
 	// secretName names a Secret of the workload's namespace with the keys
-	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. It excludes workloadIdentity.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -50,7 +50,8 @@ type ApplicationSpec struct {
 	Arguments []string `json:"arguments,omitempty"`
 
 	// env is the environment of driver and executors. References reach Secrets
-	// and ConfigMaps of the workload's namespace.
+	// and ConfigMaps of the workload's namespace. Names that start with _SPARK_ are
+	// Spark's own.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -191,7 +192,8 @@ type DriverSpec struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)$`
 	CoreRequest string `json:"coreRequest,omitempty"`
-	// memory is the heap of the JVM, such as 4g. Spark adds its overhead.
+	// memory is the heap of the JVM, such as 4g, and 512m at least. Spark adds its
+	// overhead.
 	// +optional
 	// +kubebuilder:default="4g"
 	Memory Memory `json:"memory,omitempty"`
@@ -231,7 +233,8 @@ type ExecutorSpec struct {
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^([1-9][0-9]*m|[1-9][0-9]*(\.[0-9]+)?|0\.[0-9]*[1-9][0-9]*)$`
 	CoreRequest string `json:"coreRequest,omitempty"`
-	// memory is the heap of each executor, such as 8g. Spark adds its overhead.
+	// memory is the heap of each executor, such as 8g, and 512m at least. Spark
+	// adds its overhead.
 	// +optional
 	// +kubebuilder:default="8g"
 	Memory Memory `json:"memory,omitempty"`
@@ -270,7 +273,8 @@ type RestartSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	QuickRetries int32 `json:"quickRetries,omitempty"`
-	// interval is the wait before a quick retry, counted from the last start.
+	// interval is the wait before a quick retry, counted from the last start. At
+	// least 1s.
 	// +optional
 	// +kubebuilder:default="30s"
 	Interval Duration `json:"interval,omitempty"`

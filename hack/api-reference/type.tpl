@@ -3,7 +3,7 @@
 {{- if markdownShouldRenderType $type -}}
 ### {{ $type.Name }}
 
-{{ if $type.IsAlias }}_Underlying type:_ {{ markdownRenderTypeLink $type.UnderlyingType }}
+{{ if $type.IsAlias }}_Underlying type:_ {{ markdownRenderType $type.UnderlyingType }}
 
 {{ end -}}
 {{ $type.Doc }}

@@ -24,7 +24,8 @@ type ApplicationSpecApplyConfiguration struct {
 	// arguments are handed to the application as they are.
 	Arguments []string `json:"arguments,omitempty"`
 	// env is the environment of driver and executors. References reach Secrets
-	// and ConfigMaps of the workload's namespace.
+	// and ConfigMaps of the workload's namespace. Names that start with _SPARK_ are
+	// Spark's own.
 	Env []v1.EnvVar `json:"env,omitempty"`
 	// sparkConf are settings of Spark. Those that the operator must own are
 	// refused; the message names the field to use instead.

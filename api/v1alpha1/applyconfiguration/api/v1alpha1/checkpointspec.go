@@ -12,12 +12,15 @@ type CheckpointSpecApplyConfiguration struct {
 	// volume is the claim of the state. Absent, with location absent too: the
 	// reference claim of 100Gi.
 	Volume *CheckpointVolumeApplyConfiguration `json:"volume,omitempty"`
-	// location is a prefix in a bucket, for state without a volume.
+	// location is a prefix in a bucket, such as s3a://bucket/orders, for state
+	// without a volume. It excludes volume.
 	Location *string `json:"location,omitempty"`
-	// mountPath is where the volume appears in driver and executors.
+	// mountPath is where the volume appears in driver and executors: a directory
+	// of its own, not in or above those of the system, of Spark or of the event
+	// log.
 	MountPath *string `json:"mountPath,omitempty"`
-	// queries are the streaming queries of the application. Empty: they are
-	// discovered.
+	// queries are the streaming queries of the application, with paths that do
+	// not overlap. Empty: they are discovered.
 	Queries []QuerySpecApplyConfiguration `json:"queries,omitempty"`
 }
 

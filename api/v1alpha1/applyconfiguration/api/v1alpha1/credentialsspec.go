@@ -12,7 +12,7 @@ type CredentialsSpecApplyConfiguration struct {
 	// workloadIdentity puts annotations on the pipeline's service accounts.
 	WorkloadIdentity *WorkloadIdentityApplyConfiguration `json:"workloadIdentity,omitempty"`
 	// secretName names a Secret of the workload's namespace with the keys
-	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. It excludes workloadIdentity.
 	SecretName *string `json:"secretName,omitempty"`
 }
 

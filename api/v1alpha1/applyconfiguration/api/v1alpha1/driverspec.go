@@ -18,7 +18,8 @@ type DriverSpecApplyConfiguration struct {
 	Cores *int32 `json:"cores,omitempty"`
 	// coreRequest is the CPU request of the pod, if it is to differ from cores.
 	CoreRequest *string `json:"coreRequest,omitempty"`
-	// memory is the heap of the JVM, such as 4g. Spark adds its overhead.
+	// memory is the heap of the JVM, such as 4g, and 512m at least. Spark adds its
+	// overhead.
 	Memory *apiv1alpha1.Memory `json:"memory,omitempty"`
 	// memoryOverhead is added to the heap for the pod's memory. Absent: Spark's
 	// own rule, a tenth of the heap but at least 384 MiB.

@@ -13,9 +13,10 @@ import (
 //
 // MonitoringSpec says what is measured and who is told.
 type MonitoringSpecApplyConfiguration struct {
-	// scrapeInterval of Prometheus.
+	// scrapeInterval of Prometheus. At least 1s.
 	ScrapeInterval *apiv1alpha1.Duration `json:"scrapeInterval,omitempty"`
-	// labels that the cluster's Prometheus selects monitors and rules by.
+	// labels that the cluster's Prometheus selects monitors and rules by, but for
+	// those that the operator or a GitOps tool owns.
 	Labels map[string]apiv1alpha1.LabelValue `json:"labels,omitempty"`
 	// jmx adds the JMX exporter to driver and executors.
 	JMX *apiv1alpha1.JMXMode `json:"jmx,omitempty"`

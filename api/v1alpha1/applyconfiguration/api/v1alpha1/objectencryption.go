@@ -15,7 +15,7 @@ import (
 type ObjectEncryptionApplyConfiguration struct {
 	// mode of encryption. Empty: what the bucket does by default.
 	Mode *apiv1alpha1.EncryptionMode `json:"mode,omitempty"`
-	// kmsKeyID names the key for SSE-KMS. Absent: the account's default key.
+	// kmsKeyID names the key, with mode SSE-KMS alone. Absent: the account's default key.
 	KMSKeyID *string `json:"kmsKeyID,omitempty"`
 }
 

@@ -11,7 +11,8 @@ package v1alpha1
 type ObjectStoreSpecApplyConfiguration struct {
 	// region of the buckets, such as us-west-2.
 	Region *string `json:"region,omitempty"`
-	// endpoint of an S3-compatible store. Empty: AWS.
+	// endpoint of an S3-compatible store, such as https://minio.example.com:9000.
+	// Empty: AWS.
 	Endpoint *string `json:"endpoint,omitempty"`
 	// pathStyle puts the bucket into the path instead of the host name.
 	PathStyle *bool `json:"pathStyle,omitempty"`

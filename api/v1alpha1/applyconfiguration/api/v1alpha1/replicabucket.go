@@ -13,7 +13,7 @@ import (
 //
 // ReplicaBucket is a copy of the backups bucket.
 type ReplicaBucketApplyConfiguration struct {
-	// bucket that holds the copy.
+	// bucket that holds the copy: another than objectStore.buckets.backups.
 	Bucket *apiv1alpha1.BucketName `json:"bucket,omitempty"`
 	// region of that bucket.
 	Region *string `json:"region,omitempty"`

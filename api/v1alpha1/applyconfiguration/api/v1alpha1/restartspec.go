@@ -16,7 +16,8 @@ type RestartSpecApplyConfiguration struct {
 	// quickRetries is how often the backend itself starts the application again
 	// after a failure. What comes after is the operator's.
 	QuickRetries *int32 `json:"quickRetries,omitempty"`
-	// interval is the wait before a quick retry, counted from the last start.
+	// interval is the wait before a quick retry, counted from the last start. At
+	// least 1s.
 	Interval *apiv1alpha1.Duration `json:"interval,omitempty"`
 	// onConfigChange restarts the application when a Secret or ConfigMap that it
 	// uses changes.

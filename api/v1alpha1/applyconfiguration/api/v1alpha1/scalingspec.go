@@ -16,12 +16,12 @@ import (
 type ScalingSpecApplyConfiguration struct {
 	// state switches scaling on. Disabled keeps executor.instances.
 	State *apiv1alpha1.State `json:"state,omitempty"`
-	// minExecutors is the smallest size.
+	// minExecutors is the smallest size, at most maxExecutors.
 	MinExecutors *int32 `json:"minExecutors,omitempty"`
 	// maxExecutors is the largest size.
 	MaxExecutors *int32 `json:"maxExecutors,omitempty"`
 	// cpuUtilization is the average CPU use that scaling aims at, in percent of
-	// the request. 0 does not scale on CPU.
+	// the request. 0 does not scale on CPU, and needs another signal.
 	CPUUtilization *int32 `json:"cpuUtilization,omitempty"`
 	// memoryUtilization is the average memory use that scaling aims at, in
 	// percent of the request. A JVM's heap never shrinks, so it only scales up.

@@ -13,7 +13,7 @@ import (
 //
 // SecuritySpec protects what Spark's processes say to each other.
 type SecuritySpecApplyConfiguration struct {
-	// encryption between driver and executors.
+	// encryption between driver and executors. TLS needs Spark 4.0 or later.
 	Encryption *apiv1alpha1.EncryptionLevel `json:"encryption,omitempty"`
 }
 
