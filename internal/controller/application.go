@@ -46,6 +46,7 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 	if err != nil {
 		return nil, err
 	}
+	r.Metrics.count(client.ObjectKeyFromObject(p), run.Failures)
 	s := &surroundings{run: run}
 	if err := r.settle(ctx, p, s); err != nil {
 		return nil, err
@@ -66,7 +67,18 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 	pass.Decision = &s.decision
 	pass.Application = record(p.Status.Application, s)
 	pass.Executors = executors(p, s)
+	r.markHealthy(p, s, pass)
 	return s, nil
+}
+
+// markHealthy notes the running rendering as healthy once its driver is ready. Its
+// payload can be kept only while it is also the wanted one: another one is not at
+// hand.
+func (r *Reconciler) markHealthy(p *v1alpha1.SparkPipeline, s *surroundings, pass *status.Pass) {
+	if s.invalid == nil && s.run.DriverReady && s.run.App != nil && s.run.Application.App.Digest == s.rendering.Digest {
+		pass.Application.LastHealthyRendering = s.rendering.Digest
+		s.input.Facts.Healthy = &s.rendering
+	}
 }
 
 // settle waits for the cache to show an object that was just created. A cache

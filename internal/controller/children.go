@@ -209,6 +209,9 @@ func (r *Reconciler) prune(ctx context.Context, p *v1alpha1.SparkPipeline, a app
 	for i, c := range a.children {
 		keep[i] = c.Object
 	}
+	if kept := desired.KeptRevision(p); kept != nil {
+		keep = append(keep, kept)
+	}
 	if err := r.Engine.Prune(ctx, desired.OwnerLabels(p), r.APIs.Kinds(), keep); err != nil {
 		return fmt.Errorf("prune: %w", err)
 	}

@@ -69,7 +69,7 @@ func Application(scheme *runtime.Scheme, in Input) (Rendering, error) {
 	if err != nil {
 		return Rendering{}, err
 	}
-	r := Rendering{Executors: p.Spec.Executor.Instances, StateIdentity: stateIdentity(p)}
+	r := Rendering{Executors: p.StartExecutors(), StateIdentity: stateIdentity(p)}
 	if in.Facts.Executors > 0 {
 		r.Executors = in.Facts.Executors
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
@@ -49,11 +50,27 @@ func sparkConf(in Input) (map[string]string, error) {
 		conf[name] = string(in.Pipeline.Spec.Application.SparkConf[name])
 	}
 	for _, owned := range []map[string]string{
-		confRun(in.Pipeline), confVolumes(in), confMetrics(in.Pipeline), confSecurity(in), confObjectStore(in.Pipeline),
+		confRun(in.Pipeline), confVolumes(in), confMetrics(), confSecurity(in), confObjectStore(in.Pipeline),
 	} {
 		maps.Copy(conf, owned)
 	}
+	combine(conf, in.Pipeline)
 	return conf, nil
+}
+
+// combine settles the settings that the user and the operator both have a word
+// in: options of the JVM add up, and of two retentions the longer one holds.
+func combine(conf map[string]string, p *v1alpha1.SparkPipeline) {
+	if p.Spec.Monitoring.JMX != v1alpha1.JMXDisabled {
+		agent := fmt.Sprintf("-javaagent:%s=%d:%s", jmxJar(p), portJMX, jmxRules)
+		for _, name := range []string{"spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions"} {
+			conf[name] = strings.TrimSpace(conf[name] + " " + agent)
+		}
+	}
+	const retain = "spark.sql.streaming.minBatchesToRetain"
+	if n, err := strconv.Atoi(conf[retain]); err != nil || n < batchesToRetain(p) {
+		conf[retain] = strconv.Itoa(batchesToRetain(p))
+	}
 }
 
 // proposed are good values that a user may replace.
@@ -147,8 +164,8 @@ func confVolumes(in Input) map[string]string {
 
 // confMetrics serves metrics from Spark's own endpoints, so that a stock image
 // works.
-func confMetrics(p *v1alpha1.SparkPipeline) map[string]string {
-	conf := map[string]string{
+func confMetrics() map[string]string {
+	return map[string]string{
 		"spark.metrics.namespace":                           MetricsNamespace,
 		"spark.metrics.conf.*.sink.prometheusServlet.class": "org.apache.spark.metrics.sink.PrometheusServlet",
 		"spark.metrics.conf.*.sink.prometheusServlet.path":  "/metrics/prometheus",
@@ -157,12 +174,6 @@ func confMetrics(p *v1alpha1.SparkPipeline) map[string]string {
 		"spark.ui.prometheus.enabled":                       "true",
 		"spark.sql.streaming.metricsEnabled":                "true",
 	}
-	if p.Spec.Monitoring.JMX != v1alpha1.JMXDisabled {
-		options := fmt.Sprintf("-javaagent:%s=%d:%s", jmxJar(p), portJMX, jmxRules)
-		conf["spark.driver.extraJavaOptions"] = options
-		conf["spark.executor.extraJavaOptions"] = options
-	}
-	return conf
 }
 
 // confSecurity authenticates Spark's processes to each other and encrypts what

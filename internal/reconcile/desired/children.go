@@ -3,8 +3,11 @@
 package desired
 
 import (
+	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -53,6 +56,9 @@ var children = []child{
 	{name: "netpol", owns: owns(&networkingv1.NetworkPolicy{}), wave: waveIdentity, build: netpol},
 
 	{name: "storage", owns: owns(&corev1.PersistentVolumeClaim{}), wave: waveStorage, durable: true, build: storage},
+	// Pods of the application and of jobs mount these, so they come before them.
+	{name: "agentconfig", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: agentConfig},
+	{name: "jmx", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: jmx},
 	{name: "certificate", owns: owns(kind(issuerKind), kind(CertificateKind)), wave: waveStorage, build: certificate},
 
 	{name: "services", owns: owns(&corev1.Service{}), wave: waveRest, build: services},
@@ -60,6 +66,12 @@ var children = []child{
 	{name: "pdb", owns: owns(&policyv1.PodDisruptionBudget{}), wave: waveRest, build: pdb},
 	{name: "history", owns: owns(&appsv1.Deployment{}), wave: waveRest, build: history},
 	{name: "vpa", owns: owns(kind(vpaKind)), wave: waveRest, build: vpa},
+	{name: "monitors", owns: owns(&monitoringv1.ServiceMonitor{}, &monitoringv1.PodMonitor{}), wave: waveRest, build: monitors},
+	{name: "alerts", owns: owns(&monitoringv1.PrometheusRule{}), wave: waveRest, build: alerts},
+	{name: "alertmanager", owns: owns(&monitoringv1alpha1.AlertmanagerConfig{}), wave: waveRest, build: alertmanager},
+	{name: "dashboard", owns: owns(&corev1.ConfigMap{}), wave: waveRest, build: dashboard},
+	{name: "cronjobs", owns: owns(&batchv1.CronJob{}), wave: waveRest, build: cronjobs},
+	{name: "velero", owns: owns(kind(veleroKind)), wave: waveRest, build: velero},
 	{name: "revision", owns: owns(&appsv1.ControllerRevision{}), wave: waveRest, build: revision},
 }
 

@@ -33,13 +33,9 @@ type Facts struct {
 	// APIServers are the addresses that the cluster's API server really listens
 	// on, from its EndpointSlices.
 	APIServers []Endpoint
-	// HealthyRendering is the payload of the last rendering of the application
-	// that was healthy; nil until there was one.
-	HealthyRendering []byte
-	// HealthyDigest is the digest of that rendering, HealthyGeneration the
-	// pipeline's generation that it was made of.
-	HealthyDigest     string
-	HealthyGeneration int64
+	// Healthy is the running rendering if it is healthy and is the one that the
+	// spec asks for; else nil.
+	Healthy *Rendering
 	// Checkpoint is the name of the claim in force; empty for the first one.
 	Checkpoint string
 }

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
@@ -37,6 +38,8 @@ type Run struct {
 	DriverReady bool
 	// AppSelector is the id of the live run: empty while no driver lives.
 	AppSelector string
+	// Failures counts, for each executor's pod, its restarts and its own end.
+	Failures map[types.UID]int32
 	// Executors is the stateful set of the live run, nil when there is none.
 	Executors *appsv1.StatefulSet
 }
@@ -50,7 +53,7 @@ type Observer struct {
 // Run gathers what is known of p's application in namespace ns. installed tells
 // whether the backend's API is there.
 func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string, installed bool) (Run, error) {
-	run := Run{Application: application.Facts{Installed: installed}}
+	run := Run{Application: application.Facts{Installed: installed}, Failures: map[types.UID]int32{}}
 	if installed {
 		if err := o.app(ctx, p, ns, &run); err != nil {
 			return Run{}, err
@@ -67,6 +70,8 @@ func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string,
 		}
 		if pod.Labels[desired.LabelSparkRole] == "driver" {
 			run.Driver = pod
+		} else {
+			run.Failures[pod.UID] = failures(pod)
 		}
 	}
 	slices.Sort(run.Application.LivePods)
@@ -127,6 +132,17 @@ func (o Observer) executors(ctx context.Context, ns string, run *Run) error {
 // is being deleted.
 func Live(pod *corev1.Pod) bool {
 	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+func failures(pod *corev1.Pod) int32 {
+	var n int32
+	for _, c := range pod.Status.ContainerStatuses {
+		n += c.RestartCount
+	}
+	if pod.Status.Phase == corev1.PodFailed {
+		n++
+	}
+	return n
 }
 
 func podReady(pod *corev1.Pod) bool {
