@@ -31,7 +31,6 @@ func (m *machine) runExecutor(ctx context.Context, resumed bool) int32 {
 			return 1
 		}
 		if err := m.register(ctx, d); err != nil {
-			m.complain(err)
 			return 1
 		}
 	}
@@ -54,7 +53,9 @@ func (m *machine) awaitDriver(ctx context.Context) *driver {
 	}
 }
 
-// register gives the executor its id, which the driver writes to the pod.
+// register gives the executor its id, which the driver writes to the pod. An
+// executor that cannot have one, because its pod has just gone, ends like one that
+// finds no driver.
 func (m *machine) register(ctx context.Context, d *driver) error {
 	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, spark.LabelExecutorID, d.executorID())
 	pod := &corev1.Pod{ObjectMeta: m.pod.ObjectMeta}

@@ -172,11 +172,11 @@ func (m *machine) runInit() (refused bool, err error) {
 			return true, err
 		}
 		exit := m.cluster.script(m.app).Init[c.Name]
-		if exit.Code != 0 {
-			return true, m.update(func(s *corev1.PodStatus) { m.refused(s, i, exit) })
-		}
-		if err := m.update(func(s *corev1.PodStatus) { m.initialized(s, i) }); err != nil {
+		if err := m.update(func(s *corev1.PodStatus) { m.initEnded(s, i, exit) }); err != nil {
 			return true, err
+		}
+		if exit.Code != 0 {
+			return true, m.update(m.refused)
 		}
 	}
 	return false, nil
@@ -204,15 +204,22 @@ func (m *machine) execute(resumed bool) (int32, error) {
 	case <-m.graceOver(ctx):
 		cancel()
 		<-done
-		if m.preStop() {
-			return exitTerminated, m.ctx.Err()
-		}
-		return exitKilled, m.ctx.Err()
+		return m.graceExit(), m.ctx.Err()
 	case <-m.ctx.Done():
 		cancel()
 		<-done
 		return 0, m.ctx.Err()
 	}
+}
+
+// graceExit is the exit code at the end of the grace period. A hook that still runs
+// then is followed by SIGTERM and two more seconds: enough for an executor, not for
+// a driver.
+func (m *machine) graceExit() int32 {
+	if m.preStop() && !m.driver() {
+		return exitTerminated
+	}
+	return exitKilled
 }
 
 // preStop says whether the container has a hook that holds SIGTERM back.

@@ -112,7 +112,11 @@ func (c *Cluster) count(ctx context.Context, set *appsv1.StatefulSet, pods map[i
 	}
 	set = set.DeepCopy()
 	set.Status = status
-	if err := c.client.Status().Update(ctx, set); client.IgnoreNotFound(err) != nil {
+	err := c.client.Status().Update(ctx, set)
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return nil // The event of that change comes next.
+	}
+	if err != nil {
 		return fmt.Errorf("count the pods of %s: %w", set.Name, err)
 	}
 	return nil

@@ -75,21 +75,23 @@ func (m *machine) creating(s *corev1.PodStatus) {
 	}
 }
 
-// initialized marks the init containers up to this one as done.
-func (m *machine) initialized(s *corev1.PodStatus, index int) {
+// initEnded is the end of an init container.
+func (m *machine) initEnded(s *corev1.PodStatus, index int, exit Exit) {
+	reason := "Completed"
+	if exit.Code != 0 {
+		reason = "Error"
+	}
 	c := &s.InitContainerStatuses[index]
-	c.Ready = true
-	c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-		Reason: "Completed", StartedAt: metav1.Now(), FinishedAt: metav1.Now()}}
-	m.condition(s, corev1.PodInitialized, index == len(s.InitContainerStatuses)-1)
+	c.Ready = exit.Code == 0
+	c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: exit.Code, Reason: reason,
+		Message: exit.Message, StartedAt: metav1.Now(), FinishedAt: metav1.Now()}}
+	m.condition(s, corev1.PodInitialized, c.Ready && index == len(s.InitContainerStatuses)-1)
 }
 
-// refused is the end of a pod by its init container: the phase fails, the other
-// containers wait for ever.
-func (m *machine) refused(s *corev1.PodStatus, index int, exit Exit) {
+// refused is the end of a pod whose init container failed. Its other containers
+// wait for ever.
+func (m *machine) refused(s *corev1.PodStatus) {
 	s.Phase = corev1.PodFailed
-	s.InitContainerStatuses[index].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
-		ExitCode: exit.Code, Reason: "Error", Message: exit.Message, StartedAt: metav1.Now(), FinishedAt: metav1.Now()}}
 	m.setReady(s, false)
 }
 
