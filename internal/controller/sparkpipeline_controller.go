@@ -34,7 +34,7 @@ const soon = time.Millisecond
 
 // +kubebuilder:rbac:groups=sparkpipeline.dev,resources=sparkpipelines,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=sparkpipeline.dev,resources=sparkpipelines/status,verbs=patch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="";events.k8s.io,resources=events,verbs=create;patch
 
 // Reconciler keeps SparkPipelines.
 type Reconciler struct {

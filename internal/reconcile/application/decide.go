@@ -199,6 +199,9 @@ func running(w Wanted, f Facts, limits Limits, now time.Time) Decision {
 		d = healthy(w, f)
 	case sparkapi.StateSubmitted, sparkapi.StateResuming:
 		d.Reason, d.Message = v1alpha1.ReasonStarting, "waits until the driver runs"
+		if f.DriverWaits != "" {
+			d.Message = "waits until a node takes the driver's pod: " + f.DriverWaits
+		}
 	case sparkapi.StateFailed:
 		d.Reason = v1alpha1.ReasonApplicationFailed
 		d.Message = "the Spark operator has used up its retries; look at the driver's log, then change the spec or set another spec.restart.nonce to start again"

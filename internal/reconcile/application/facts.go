@@ -65,6 +65,8 @@ type Facts struct {
 	// LivePods names the pods of Spark that have not ended, as far as the cache
 	// knows. The fence asks the API server itself.
 	LivePods []string
+	// DriverWaits says why no node takes the driver's pod; empty when one has.
+	DriverWaits string
 }
 
 // Limits are the waits that end by themselves.

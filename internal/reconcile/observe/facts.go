@@ -79,6 +79,7 @@ func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string,
 		return run, nil
 	}
 	run.DriverReady = podReady(run.Driver)
+	run.Application.DriverWaits = unscheduled(run.Driver)
 	run.AppSelector = run.Driver.Labels[desired.LabelSparkApp]
 	return run, o.executors(ctx, ns, &run)
 }
@@ -132,6 +133,16 @@ func (o Observer) executors(ctx context.Context, ns string, run *Run) error {
 // is being deleted.
 func Live(pod *corev1.Pod) bool {
 	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+}
+
+// unscheduled says why no node takes a pod; empty when one has.
+func unscheduled(pod *corev1.Pod) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return c.Message
+		}
+	}
+	return ""
 }
 
 func failures(pod *corev1.Pod) int32 {

@@ -24,8 +24,8 @@ func TrimPod(o any) (any, error) {
 		Status:     corev1.PodStatus{Phase: pod.Status.Phase, Reason: pod.Status.Reason},
 	}
 	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			kept.Status.Conditions = []corev1.PodCondition{{Type: c.Type, Status: c.Status, Reason: c.Reason}}
+		if c.Type == corev1.PodReady || c.Type == corev1.PodScheduled {
+			kept.Status.Conditions = append(kept.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status, Message: c.Message})
 		}
 	}
 	for _, c := range pod.Status.ContainerStatuses {

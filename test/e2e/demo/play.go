@@ -72,6 +72,9 @@ func (d *demo) install(ctx context.Context) error {
 	if err := d.InstallOptionalAPIs(ctx); err != nil {
 		return err
 	}
+	if err := d.OfferStorage(ctx); err != nil {
+		return err
+	}
 	if err := d.StartStandIn(ctx); err != nil {
 		return err
 	}
@@ -249,10 +252,7 @@ func (d *demo) sayWhy(ctx context.Context) {
 	out, _ := d.Kubectl(ctx, "get", "sp", "-A", "-o", "yaml")
 	fmt.Fprintln(os.Stderr, out)
 	for _, name := range []string{"manager", "stand-in"} {
-		text, err := os.ReadFile(filepath.Join(d.Dir, "logs", name+".log"))
-		if err == nil {
-			fmt.Fprintf(os.Stderr, "--- the end of the log of %s\n%s\n", name, text[max(0, len(text)-8000):])
-		}
+		fmt.Fprintln(os.Stderr, d.Tail(name))
 	}
 }
 

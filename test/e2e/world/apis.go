@@ -52,6 +52,9 @@ func (w *World) InstallOptionalAPIs(ctx context.Context) error {
 	if _, err := w.Kubectl(ctx, args...); err != nil {
 		return err
 	}
+	if _, err := w.Kubectl(ctx, "create", "namespace", "velero"); err != nil {
+		return err
+	}
 	_, err := w.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 	return err
 }

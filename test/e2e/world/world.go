@@ -62,6 +62,7 @@ func Up(ctx context.Context, root, dir string, log io.Writer) (*World, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig: %w", err)
 	}
+	w.Config.QPS = -1 // What is measured here is the operator, not this client.
 	w.Client, err = client.New(w.Config, client.Options{Scheme: manager.Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
@@ -76,8 +77,12 @@ func Down(ctx context.Context, root, dir string, log io.Writer) error {
 	for _, name := range []string{managerProcess, standInProcess} {
 		errs = append(errs, w.stop(ctx, name))
 	}
-	_, err := w.cluster(ctx, "down", "--dir", filepath.Join(dir, "cluster"))
-	return errors.Join(append(errs, err)...)
+	cluster := filepath.Join(dir, "cluster")
+	if _, err := os.Stat(cluster); err == nil {
+		_, err := w.cluster(ctx, "down", "--dir", cluster)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // cluster runs the program of test/cluster, which has a module of its own, and
@@ -188,4 +193,14 @@ func Eventually(ctx context.Context, within time.Duration, what string, look fun
 		case <-tick.C:
 		}
 	}
+}
+
+// Tail is the end of the log of a process that the stage runs.
+func (w *World) Tail(name string) string {
+	text, err := os.ReadFile(filepath.Join(w.Dir, "logs", name+".log"))
+	if err != nil {
+		return err.Error()
+	}
+	const most = 8000
+	return "--- the end of the log of " + name + "\n" + string(text[max(0, len(text)-most):])
 }
