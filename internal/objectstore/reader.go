@@ -76,7 +76,8 @@ func (r *reader) request(options minio.GetObjectOptions) error {
 	r.body, r.cancel, r.idle = body, cancel, idle
 	if r.info.Key == "" {
 		r.info = infoOf(found)
-		if r.end < 0 {
+		// A range that goes past the object's end is answered with what there is.
+		if r.end < 0 || r.next+found.Size < r.end {
 			r.end = r.next + found.Size
 		}
 	}
