@@ -5,9 +5,12 @@ package kubeflow_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	. "github.com/onsi/gomega"
 
 	"sparkpipeline.dev/operator/test/kubeflow/recording"
 	"sparkpipeline.dev/operator/test/kubeflow/simulation"
@@ -26,16 +29,20 @@ type pace struct {
 	mu       sync.Mutex
 	recorded []recording.Moment
 	recorder *recording.Recorder
-	// submits are the recorded results of submissions, by index; submitted is how
-	// many there were so far.
-	submits   []int
-	submitted int
-	// during is what is to happen during submissions.
-	during map[int]func()
+	// submits are the recorded results of submissions, by the number of the try: a
+	// try may have several, when the first one's status update conflicts. One that
+	// reads an old status submits too, and has none.
+	submits map[int32][]int
+	// during is what is to happen during the first submission.
+	during func()
+	// quiet waits until the controller has nothing left to do. It is called before
+	// a driver ends by itself: an event that is still to be looked at would let the
+	// controller notice that end before the pod's phase tells it.
+	quiet func(context.Context) error
 }
 
 func newPace(executors bool) *pace {
-	return &pace{executors: executors, durations: simulation.Durations{simulation.GiveUp: second}, during: map[int]func(){}}
+	return &pace{executors: executors, durations: simulation.Durations{simulation.GiveUp: second}, submits: map[int32][]int{}}
 }
 
 // follow makes the pace follow a recording from now on.
@@ -47,9 +54,25 @@ func (p *pace) follow(recorded []recording.Moment, recorder *recording.Recorder)
 		driver := m.Kind == recording.Driver && m.What == "Pending"
 		refused := m.Kind == recording.Application && strings.HasPrefix(m.What, "SUBMISSION_FAILED")
 		if !m.Initial && (driver || refused) {
-			p.submits = append(p.submits, i)
+			attempt := attemptAt(recorded[i:])
+			p.submits[attempt] = append(p.submits[attempt], i)
 		}
 	}
+}
+
+// attemptAt is the number of the try whose result comes first: the application's
+// next moment counts it.
+func attemptAt(rest []recording.Moment) int32 {
+	for _, m := range rest {
+		if m.Kind == recording.Application {
+			_, text, _ := strings.Cut(m.What, " executions, ")
+			number, _, _ := strings.Cut(text, " ")
+			n, err := strconv.ParseInt(number, 10, 32)
+			Expect(err).NotTo(HaveOccurred(), m.What)
+			return int32(n)
+		}
+	}
+	return 0
 }
 
 // Wait implements simulation.Pace.
@@ -67,22 +90,31 @@ func (p *pace) Wait(ctx context.Context, step simulation.Step) error {
 	if err != nil || index < 0 {
 		return err
 	}
-	return recorder.Until(ctx, func() bool { return p.happenedBefore(index) })
+	if err := recorder.Until(ctx, func() bool { return p.happenedBefore(index) }); err != nil {
+		return err
+	}
+	if step.Kind == simulation.Crash || step.Kind == simulation.Quit {
+		return p.quiet(ctx)
+	}
+	return nil
 }
 
-// happenedBefore says whether as much has happened as before a recorded moment.
+// happenedBefore says whether as much has happened to each object as before a
+// recorded moment.
 func (p *pace) happenedBefore(index int) bool {
-	for _, kind := range []recording.Kind{recording.Application, recording.Driver, recording.Set, recording.Executor} {
-		if kind == recording.Executor && !p.executors {
-			continue
+	return happened(p.recorder, p.recorded[:index], p.executors)
+}
+
+// happened says whether as much has happened to each object as was recorded.
+func happened(recorder *recording.Recorder, recorded []recording.Moment, executors bool) bool {
+	want := map[[2]string]int{}
+	for _, m := range recorded {
+		if m.Kind != recording.Executor || executors {
+			want[[2]string{string(m.Kind), m.Subject}]++
 		}
-		var before int
-		for _, m := range p.recorded[:index] {
-			if m.Kind == kind {
-				before++
-			}
-		}
-		if p.recorder.Count(kind) < before {
+	}
+	for of, n := range want {
+		if recorder.Count(recording.Kind(of[0]), of[1]) < n {
 			return false
 		}
 	}
@@ -92,7 +124,7 @@ func (p *pace) happenedBefore(index int) bool {
 // index is the recorded moment that a step leads to, or -1.
 func (p *pace) index(ctx context.Context, step simulation.Step) (int, error) {
 	if step.Kind == simulation.Submit {
-		return p.nextSubmit(), nil
+		return p.nextSubmit(step.Attempt), nil
 	}
 	if step.Pod.Labels["spark-role"] != "driver" {
 		return -1, nil
@@ -108,21 +140,21 @@ func (p *pace) index(ctx context.Context, step simulation.Step) (int, error) {
 	return p.find(subject, step.Kind), nil
 }
 
-// nextSubmit counts a submission, lets happen what is to happen during it, and
-// answers with the moment that was its result.
-func (p *pace) nextSubmit() int {
+// nextSubmit lets happen what is to happen during the first submission, and answers
+// with the moment that was the result of this one.
+func (p *pace) nextSubmit(attempt int32) int {
 	p.mu.Lock()
-	n := p.submitted
-	p.submitted++
-	meanwhile := p.during[n]
+	meanwhile := p.during
+	p.during = nil
+	index := -1
+	if results := p.submits[attempt]; len(results) > 0 {
+		index, p.submits[attempt] = results[0], results[1:]
+	}
 	p.mu.Unlock()
 	if meanwhile != nil {
 		meanwhile()
 	}
-	if n < len(p.submits) {
-		return p.submits[n]
-	}
-	return -1
+	return index
 }
 
 // find is the moment that a step of a driver leads to.

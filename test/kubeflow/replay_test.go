@@ -150,22 +150,9 @@ func (r *replay) restartExecutor(ordinal int) {
 
 // awaitAll waits until as much has happened as was recorded.
 func (r *replay) awaitAll(s scenario) {
-	want := map[recording.Kind]int{}
-	for _, m := range r.recorded {
-		if m.Kind != recording.Executor || s.executors {
-			want[m.Kind]++
-		}
-	}
 	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
-	err := r.recorder.Until(ctx, func() bool {
-		for kind, n := range want {
-			if r.recorder.Count(kind) < n {
-				return false
-			}
-		}
-		return true
-	})
+	err := r.recorder.Until(ctx, func() bool { return happened(r.recorder, r.recorded, s.executors) })
 	if err != nil {
 		Fail(fmt.Sprintf("not all happened that was recorded.\nRecorded:\n%s\nReplayed:\n%s", list(r.recorded), list(r.recorder.Moments())))
 	}

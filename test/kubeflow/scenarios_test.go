@@ -69,7 +69,7 @@ var scenarios = map[string]scenario{
 		act:    (*replay).createRecorded,
 	},
 	"annotate-while-submitting": {act: func(r *replay) {
-		r.pace.during[0] = func() {
+		r.pace.during = func() {
 			r.change(func(app *sparkapi.SparkApplication) {
 				app.Annotations = map[string]string{"example.com/note": "written"}
 			})
@@ -77,11 +77,11 @@ var scenarios = map[string]scenario{
 		r.create(r.application(1))
 	}},
 	"suspend-while-submitting": {act: func(r *replay) {
-		r.pace.during[0] = func() { r.setSuspend(true) }
+		r.pace.during = func() { r.setSuspend(true) }
 		r.create(r.application(1))
 	}},
 	"delete-while-submitting": {act: func(r *replay) {
-		r.pace.during[0] = r.delete
+		r.pace.during = r.delete
 		r.create(r.application(1))
 	}},
 	"late-readiness-dns-trap": {

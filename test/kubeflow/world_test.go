@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -14,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -35,6 +38,9 @@ type world struct {
 	pace      *pace
 	spark     *simulation.Cluster
 	recorder  *recording.Recorder
+	// reconciled is the newest revision of the application that the controller has
+	// worked through.
+	reconciled atomic.Int64
 	// stopController ends the controller and waits until it has ended.
 	stopController func()
 }
@@ -44,6 +50,7 @@ func newWorld(pace *pace) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
 	w := &world{ctx: ctx, pace: pace}
+	pace.quiet = w.quiet
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "replay-"}}
 	Expect(admin.Create(ctx, ns)).To(Succeed())
 	w.namespace = ns.Name
@@ -60,8 +67,43 @@ func newWorld(pace *pace) *world {
 func (w *world) startController() {
 	mgr, err := kubeflow.NewManager(config, w.namespace)
 	Expect(err).NotTo(HaveOccurred())
-	Expect(controller.Add(mgr, controller.Options{Submitter: w.spark, Second: second})).To(Succeed())
+	Expect(controller.Add(mgr, controller.Options{Submitter: w.spark, Second: second, Reconciled: w.note})).To(Succeed())
 	w.stopController = start(w.ctx, mgr)
+}
+
+func (w *world) note(app *sparkapi.SparkApplication) {
+	n, err := strconv.ParseInt(app.ResourceVersion, 10, 64)
+	if err == nil && n > w.reconciled.Load() {
+		w.reconciled.Store(n)
+	}
+}
+
+// quiet waits until the controller has worked through all events so far. It writes
+// an annotation, which has no effect, and waits until that was worked through: what
+// was queued before it has been by then. A driver that is being deleted ends in one
+// write, so nothing is to wait for.
+func (w *world) quiet(ctx context.Context) error {
+	driver := &corev1.Pod{}
+	if err := admin.Get(ctx, w.key(appName+"-driver"), driver); err != nil || driver.DeletionTimestamp != nil {
+		return client.IgnoreNotFound(err)
+	}
+	app := &sparkapi.SparkApplication{}
+	if err := admin.Get(ctx, w.key(appName), app); err != nil {
+		return err
+	}
+	before := app.DeepCopy()
+	app.Annotations = map[string]string{"example.com/nudge": before.ResourceVersion}
+	if err := admin.Patch(ctx, app, client.MergeFrom(before)); err != nil {
+		return err
+	}
+	revision, err := strconv.ParseInt(app.ResourceVersion, 10, 64)
+	if err != nil {
+		return err
+	}
+	const poll = 10 * time.Millisecond
+	return wait.PollUntilContextCancel(ctx, poll, true, func(context.Context) (bool, error) {
+		return w.reconciled.Load() >= revision, nil
+	})
 }
 
 // start runs a manager until the answered function is called or the test ends.
@@ -184,6 +226,9 @@ func (w *world) settled(executors int32) {
 		}
 		return nil
 	}).Should(Succeed())
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
+	defer cancel()
+	Expect(w.quiet(ctx)).To(Succeed())
 }
 
 func ready(pod *corev1.Pod) bool {

@@ -50,6 +50,9 @@ type Options struct {
 	Workers int
 	// WithoutUIService makes no Service for the driver's UI.
 	WithoutUIService bool
+	// Reconciled is called after each step, with the application as it was read
+	// before it. Tests wait by it until nothing is left to do.
+	Reconciled func(app *sparkapi.SparkApplication)
 }
 
 func (o *Options) setDefaults() {
@@ -114,6 +117,9 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	app := &sparkapi.SparkApplication{}
 	if err := r.Get(ctx, req.NamespacedName, app); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.options.Reconciled != nil {
+		defer r.options.Reconciled(app)
 	}
 	if !app.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.deleteResources(ctx, app)

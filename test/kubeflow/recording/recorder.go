@@ -28,13 +28,18 @@ type Recorder struct {
 	mu      sync.Mutex
 	events  []Event
 	teller  *Teller
-	counts  map[Kind]int
+	counts  map[subject]int
 	changed chan struct{} // Closed, and replaced, at each event.
+}
+
+type subject struct {
+	kind Kind
+	name string
 }
 
 // Record begins with what is there and records until the context ends.
 func Record(ctx context.Context, c client.WithWatch, namespace string) (*Recorder, error) {
-	r := &Recorder{client: c, namespace: namespace, teller: NewTeller(), counts: map[Kind]int{}, changed: make(chan struct{})}
+	r := &Recorder{client: c, namespace: namespace, teller: NewTeller(), counts: map[subject]int{}, changed: make(chan struct{})}
 	for _, list := range lists() {
 		if err := c.List(ctx, list, client.InNamespace(namespace)); err != nil {
 			return nil, fmt.Errorf("list what is to be recorded: %w", err)
@@ -64,7 +69,7 @@ func (r *Recorder) note(o runtime.Object, deleted bool) {
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
 	if m, ok := r.teller.Next(e); ok {
-		r.counts[m.Kind]++
+		r.counts[subject{m.Kind, m.Subject}]++
 	}
 	close(r.changed)
 	r.changed = make(chan struct{})
@@ -92,11 +97,11 @@ func (r *Recorder) Moments() []Moment {
 	return Tell(events)
 }
 
-// Count is how many moments there were of a kind.
-func (r *Recorder) Count(kind Kind) int {
+// Count is how many moments there were of one object.
+func (r *Recorder) Count(kind Kind, of string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts[kind]
+	return r.counts[subject{kind, of}]
 }
 
 // Subject is the number of an object, once it was seen.

@@ -58,8 +58,10 @@ type Step struct {
 	Kind Kind
 	// App is the application.
 	App client.ObjectKey
-	// Pod is the pod, but for Submit.
+	// Pod is the pod as it was first seen. Submit has none.
 	Pod *corev1.Pod
+	// Attempt is the number of the try, for Submit.
+	Attempt int32
 }
 
 // Pace says when a step may happen.

@@ -18,7 +18,7 @@ import (
 // no longer there.
 func (c *Cluster) Submit(ctx context.Context, app *sparkapi.SparkApplication) error {
 	key := client.ObjectKeyFromObject(app)
-	if err := c.options.Pace.Wait(ctx, Step{Kind: Submit, App: key}); err != nil {
+	if err := c.options.Pace.Wait(ctx, Step{Kind: Submit, App: key, Attempt: app.Status.SubmissionAttempts}); err != nil {
 		return fmt.Errorf("failed to run spark-submit: %w", err)
 	}
 	current := &sparkapi.SparkApplication{}
