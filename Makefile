@@ -20,8 +20,8 @@ help: ## Show this list.
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: build
-build: ## Build bin/manager and bin/agent.
-	$(GOBUILD) -o bin/ ./cmd/manager ./cmd/agent
+build: ## Build the programs into bin/.
+	$(GOBUILD) -o bin/ ./cmd/...
 
 .PHONY: image
 image: build ## Build the operator's image as out/image.tar, without a daemon.

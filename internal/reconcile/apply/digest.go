@@ -73,7 +73,12 @@ func Trim(o any) (any, error) {
 			kept.Annotations = with(kept.Annotations, k, v)
 		}
 	}
-	if entry := entryOf(m.ManagedFields); entry != "" {
+	entry := entryOf(m.ManagedFields)
+	if len(m.ManagedFields) == 0 {
+		// Trimmed before: informers may call a transform twice on one object.
+		entry = m.Annotations[annotationEntry]
+	}
+	if entry != "" {
 		kept.Annotations = with(kept.Annotations, annotationEntry, entry)
 	}
 	return kept, nil

@@ -120,6 +120,10 @@ type written struct {
 	uid     types.UID
 	version string
 	entry   string
+	// flying: the answer is not here yet. seen is the version that the cache has
+	// shown meanwhile, for it can be faster than the answer.
+	flying bool
+	seen   string
 }
 
 // NewEngine returns an engine that writes with c, reads metadata from cache, and
@@ -251,7 +255,11 @@ func (e *Engine) absent(ctx context.Context, owner map[string]string, item Item,
 func (e *Engine) apply(ctx context.Context, item Item, uid types.UID, digest string, r *Result) error {
 	live := item.Object.DeepCopy()
 	live.SetUID(uid)
+	e.takeOff(item.Object)
 	err := e.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(live), client.FieldOwner(FieldManager), client.ForceOwnership)
+	if err != nil {
+		e.crash(item.Object)
+	}
 	if meta.IsNoMatchError(err) {
 		r.Outcome = Missing
 		return nil
@@ -260,7 +268,7 @@ func (e *Engine) apply(ctx context.Context, item Item, uid types.UID, digest str
 		return err
 	}
 	entry := entryOf(live.GetManagedFields())
-	e.remember(item.Object, written{uid: live.GetUID(), version: live.GetResourceVersion(), entry: entry})
+	e.land(item.Object, written{uid: live.GetUID(), version: live.GetResourceVersion(), entry: entry})
 	r.Outcome, r.Pending = Applied, true
 	if uid == "" {
 		r.Outcome = Created

@@ -81,17 +81,38 @@ func (e *Engine) ask(ctx context.Context, o *unstructured.Unstructured) (sight, 
 	return sight{found: true, deleting: m.DeletionTimestamp != nil, uid: m.UID, entry: entryOf(m.ManagedFields), labels: m.Labels}, nil
 }
 
-func (e *Engine) remember(o *unstructured.Unstructured, w written) {
+// takeOff notes that a write is under way, so that Seen can tell what the cache
+// has shown before the answer is here.
+func (e *Engine) takeOff(o *unstructured.Unstructured) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.wrote[keyOf(o)] = w
+	e.wrote[keyOf(o)] = written{flying: true}
+}
+
+// land remembers the answer to a write, unless the cache has shown it already.
+func (e *Engine) land(o *unstructured.Unstructured, w written) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	k := keyOf(o)
+	if seen := e.wrote[k].seen; seen != "" && !newer(w.version, seen) {
+		delete(e.wrote, k)
+		return
+	}
+	e.wrote[k] = w
+}
+
+// crash forgets a write that was not answered well.
+func (e *Engine) crash(o *unstructured.Unstructured) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.wrote, keyOf(o))
 }
 
 func (e *Engine) recall(o *unstructured.Unstructured) (written, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w, ok := e.wrote[keyOf(o)]
-	return w, ok
+	return w, ok && !w.flying
 }
 
 // Seen tells the engine that the cache holds o, or, with gone, that it has seen
@@ -102,7 +123,12 @@ func (e *Engine) Seen(o *metav1.PartialObjectMetadata, gone bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w, ok := e.wrote[k]
-	if ok && (gone && w.uid == o.UID || !newer(w.version, o.ResourceVersion)) {
+	switch {
+	case !ok:
+	case w.flying:
+		w.seen = o.ResourceVersion
+		e.wrote[k] = w
+	case gone && w.uid == o.UID, !newer(w.version, o.ResourceVersion):
 		delete(e.wrote, k)
 	}
 }

@@ -24,11 +24,15 @@ func revision(in Input) ([]Object, error) {
 	if h == nil {
 		return nil, nil
 	}
-	spec, err := json.Marshal(map[string]any{"spec": h.Object.Object["spec"]})
+	// The size is no part of a rendering, and the data of a revision cannot change.
+	content := h.Object.DeepCopy()
+	unstructured.RemoveNestedField(content.Object, "spec", "executor", "instances")
+	unstructured.RemoveNestedField(content.Object, "spec", "suspend")
+	spec, err := json.Marshal(map[string]any{"spec": content.Object["spec"]})
 	if err != nil {
 		return nil, fmt.Errorf("write the healthy rendering: %w", err)
 	}
-	return []Object{&appsv1.ControllerRevision{ObjectMeta: named(in, revisionRole(h.Digest)), Revision: in.Pipeline.Generation,
+	return []Object{&appsv1.ControllerRevision{ObjectMeta: named(in, revisionRole(h.Digest)), Revision: 1,
 		Data: runtime.RawExtension{Raw: spec}}}, nil
 }
 
