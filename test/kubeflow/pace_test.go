@@ -35,9 +35,9 @@ type pace struct {
 	submits map[int32][]int
 	// during is what is to happen during the first submission.
 	during func()
-	// quiet waits until the controller has nothing left to do. It is called before
-	// a driver ends by itself: an event that is still to be looked at would let the
-	// controller notice that end before the pod's phase tells it.
+	// quiet waits until nothing is left to do about a driver's executors. It is
+	// called before a driver ends by itself: an event that is still to be looked at
+	// would let the controller notice that end before the pod's phase tells it.
 	quiet func(context.Context) error
 }
 

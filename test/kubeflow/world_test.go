@@ -31,6 +31,9 @@ import (
 // second is how long a second of the recordings' intervals takes here.
 const second = 50 * time.Millisecond
 
+// poll is how often is looked for what no watch tells.
+const poll = 10 * time.Millisecond
+
 // world is a namespace with the stand-in at work in it.
 type world struct {
 	ctx       context.Context
@@ -50,7 +53,7 @@ func newWorld(pace *pace) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
 	w := &world{ctx: ctx, pace: pace}
-	pace.quiet = w.quiet
+	pace.quiet = w.executorsGone
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "replay-"}}
 	Expect(admin.Create(ctx, ns)).To(Succeed())
 	w.namespace = ns.Name
@@ -78,15 +81,29 @@ func (w *world) note(app *sparkapi.SparkApplication) {
 	}
 }
 
-// quiet waits until the controller has worked through all events so far. It writes
-// an annotation, which has no effect, and waits until that was worked through: what
-// was queued before it has been by then. A driver that is being deleted ends in one
-// write, so nothing is to wait for.
-func (w *world) quiet(ctx context.Context) error {
+// executorsGone waits until a driver that ends by itself has no executors left and
+// the controller has seen that. A driver that is being deleted ends in one write,
+// so nothing is to wait for.
+func (w *world) executorsGone(ctx context.Context) error {
 	driver := &corev1.Pod{}
 	if err := admin.Get(ctx, w.key(appName+"-driver"), driver); err != nil || driver.DeletionTimestamp != nil {
 		return client.IgnoreNotFound(err)
 	}
+	err := wait.PollUntilContextCancel(ctx, poll, true, func(ctx context.Context) (bool, error) {
+		pods := &corev1.PodList{}
+		err := admin.List(ctx, pods, client.InNamespace(w.namespace), client.MatchingLabels{spark.LabelRole: spark.RoleExecutor})
+		return len(pods.Items) == 0, err
+	})
+	if err != nil {
+		return err
+	}
+	return w.quiet(ctx)
+}
+
+// quiet waits until the controller has worked through all events so far. It writes
+// an annotation, which has no effect, and waits until that was worked through: what
+// was queued before it has been by then.
+func (w *world) quiet(ctx context.Context) error {
 	app := &sparkapi.SparkApplication{}
 	if err := admin.Get(ctx, w.key(appName), app); err != nil {
 		return err
@@ -100,7 +117,6 @@ func (w *world) quiet(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const poll = 10 * time.Millisecond
 	return wait.PollUntilContextCancel(ctx, poll, true, func(context.Context) (bool, error) {
 		return w.reconciled.Load() >= revision, nil
 	})

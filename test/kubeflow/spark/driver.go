@@ -57,7 +57,7 @@ func (r *Run) DriverService(driver *corev1.Pod) *corev1.Service {
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone, Selector: r.labels(RoleDriver, driverLabelPrefix),
 			Ports: []corev1.ServicePort{
-				{Name: "driver-rpc-port", Port: 7078}, {Name: "blockmanager", Port: 7079}, {Name: "spark-ui", Port: 4040}},
+				{Name: "driver-rpc-port", Port: 7078}, {Name: "blockmanager", Port: 7079}, {Name: "spark-ui", Port: 4040}, {Name: "spark-connect", Port: 15002}},
 		},
 	}
 }

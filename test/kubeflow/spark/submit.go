@@ -29,9 +29,11 @@ type SparkSubmit struct {
 	// Home is SPARK_HOME, with bin/spark-submit and jars of the application's
 	// Spark version.
 	Home string
-	// Master is the address of the API server, https://host:port. spark-submit
-	// takes its credentials from KUBECONFIG or from a service account.
+	// Master is the address of the API server, https://host:port.
 	Master string
+	// Kubeconfig is a file with a token for that API server. Empty: spark-submit
+	// finds its credentials by itself.
+	Kubeconfig string
 	// Env is added to the environment of spark-submit.
 	Env []string
 	// Log gets what spark-submit writes. Default: nothing.
@@ -52,6 +54,9 @@ func (s *SparkSubmit) Submit(ctx context.Context, app *sparkapi.SparkApplication
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, filepath.Join(s.Home, "bin", "spark-submit"), args...)
 	cmd.Env = append(append(os.Environ(), "SPARK_HOME="+s.Home), s.Env...)
+	if s.Kubeconfig != "" {
+		cmd.Env = append(cmd.Env, "KUBECONFIG="+s.Kubeconfig)
+	}
 	cmd.Stdout, cmd.Stderr = s.log(), io.MultiWriter(&stderr, s.log())
 	if err := cmd.Run(); err != nil {
 		if strings.Contains(stderr.String(), string(metav1.StatusReasonAlreadyExists)) {

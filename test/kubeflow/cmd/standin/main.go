@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -68,7 +69,12 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	submitter, err := f.submitter(config, mgr)
+	dir, err := os.MkdirTemp("", "standin-")
+	if err != nil {
+		return fmt.Errorf("make a directory for credentials: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	submitter, err := f.submitter(ctx, config, mgr, filepath.Join(dir, "kubeconfig"))
 	if err != nil {
 		return err
 	}
@@ -78,13 +84,18 @@ func run(ctx context.Context, f flags) error {
 	return mgr.Start(ctx)
 }
 
-func (f flags) submitter(config *rest.Config, mgr ctrl.Manager) (controller.Submitter, error) {
+// submitter is what starts drivers. The real spark-submit gets credentials of its
+// own, in a file.
+func (f flags) submitter(ctx context.Context, config *rest.Config, mgr ctrl.Manager, kubeconfig string) (controller.Submitter, error) {
 	switch f.mode {
 	case modeSparkSubmit:
 		if f.sparkHome == "" {
 			return nil, fmt.Errorf("-spark-home: found nothing, want the directory of Spark, or SPARK_HOME")
 		}
-		return &spark.SparkSubmit{Home: f.sparkHome, Master: config.Host, Log: os.Stderr}, nil
+		if err := kubeflow.WriteSubmitterKubeconfig(ctx, config, kubeconfig); err != nil {
+			return nil, err
+		}
+		return &spark.SparkSubmit{Home: f.sparkHome, Master: config.Host, Kubeconfig: kubeconfig, Log: os.Stderr}, nil
 	case modeSimulated:
 		pace := simulation.Brisk()
 		pace[simulation.Submit] = f.submit
