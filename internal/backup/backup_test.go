@@ -3,6 +3,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,9 @@ func TestUnchangedFilesAreNeitherReadNorSentAgain(t *testing.T) {
 	m := backUp(t, repo, func(ctx context.Context) ([]Cut, error) {
 		cut, err := wholeCut(dir, ".", 2)
 		inner := cut.Open
-		cut.Open = func(ctx context.Context, path string) (io.ReadCloser, error) {
-			opened = append(opened, path)
-			return inner(ctx, path)
+		cut.Open = func(ctx context.Context, file File) (io.ReadCloser, error) {
+			opened = append(opened, file.Path)
+			return inner(ctx, file)
 		}
 		return []Cut{cut}, err
 	})
@@ -82,6 +83,9 @@ func TestFileRewrittenWithinTheClocksGrainIsNoticed(t *testing.T) {
 		body, err2 := os.ReadFile(filepath.Join(dir, "offsets/1"))
 		// A source without tags whose times have a grain of a second.
 		cut.Files = FilesOf([]File{{Path: "offsets/1", Size: int64(len(body)), ModTime: at}})
+		cut.Open = func(context.Context, File) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(body)), nil
+		}
 		return []Cut{cut}, errors.Join(err, err2)
 	}
 	repo := open(t, &objectstoretest.Memory{})
@@ -142,7 +146,7 @@ func TestFileThatChangesWhileItIsReadIsOvertaken(t *testing.T) {
 				return []Cut{{
 					RootInfo: RootInfo{Root: "."},
 					Files:    FilesOf([]File{{Path: "f", Size: int64(test.size), ModTime: settled()}}),
-					Open: func(context.Context, string) (io.ReadCloser, error) {
+					Open: func(context.Context, File) (io.ReadCloser, error) {
 						return io.NopCloser(strings.NewReader(noise(1, test.found))), nil
 					},
 				}}, nil
@@ -168,7 +172,7 @@ func expectNoPoint(t *testing.T, store *objectstoretest.Memory) {
 
 func TestBadCutsAreRefused(t *testing.T) {
 	file := func(path string) []File { return []File{{Path: path, Size: 1, ModTime: settled()}} }
-	one := func(context.Context, string) (io.ReadCloser, error) {
+	one := func(context.Context, File) (io.ReadCloser, error) {
 		return io.NopCloser(strings.NewReader("x")), nil
 	}
 	cut := func(root string, files ...File) Cut {
@@ -200,8 +204,8 @@ func TestBadCutsAreRefused(t *testing.T) {
 	}
 }
 
-func gone(_ context.Context, path string) (io.ReadCloser, error) {
-	return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+func gone(_ context.Context, file File) (io.ReadCloser, error) {
+	return nil, &fs.PathError{Op: "open", Path: file.Path, Err: fs.ErrNotExist}
 }
 
 func TestSeveralRootsAreOnePoint(t *testing.T) {

@@ -60,9 +60,10 @@ type Cut struct {
 	// Files in ascending byte order of Path, each once. An error ends the
 	// backup; one that wraps fs.ErrNotExist counts as overtaken.
 	Files iter.Seq2[File, error]
-	// Open reads a file. What also implements io.ReaderAt is read without an
-	// intermediate copy. fs.ErrNotExist counts as overtaken.
-	Open func(ctx context.Context, path string) (io.ReadCloser, error)
+	// Open reads a file that must still be the one that was listed: fs.ErrNotExist
+	// and ErrOvertaken start the next attempt. What also implements io.ReaderAt is
+	// read without an intermediate copy.
+	Open func(ctx context.Context, file File) (io.ReadCloser, error)
 }
 
 // Plan computes the cuts of all query roots of a pipeline, for the newest batch

@@ -26,8 +26,8 @@ func OpenDir(path string) (*Dir, error) {
 }
 
 // Open is a Cut.Open.
-func (d *Dir) Open(_ context.Context, path string) (io.ReadCloser, error) {
-	return d.root.Open(path)
+func (d *Dir) Open(_ context.Context, file File) (io.ReadCloser, error) {
+	return d.root.Open(file.Path)
 }
 
 // File looks at one file, for a Cut.Files.

@@ -150,7 +150,7 @@ func (c *copier) readSmall(ctx context.Context, it *item, into []byte) error {
 	if _, err := io.ReadFull(r, into); err != nil {
 		return readError(it, err)
 	}
-	if err := atEnd(it, r); err != nil {
+	if err := errors.Join(atEnd(it, r), stillSame(it, r)); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(into)
@@ -185,7 +185,7 @@ func (c *copier) sendLarge(ctx context.Context, it *item) error {
 		return nil
 	}
 	it.object, err = c.put(ctx, body, it.file.Size, it.sum, 1)
-	return errors.Join(err, c.stillSame(it, r))
+	return errors.Join(err, stillSame(it, r))
 }
 
 // unchanged takes the earlier content when the hash proves it equal.
@@ -198,7 +198,7 @@ func (c *copier) unchanged(it *item) bool {
 }
 
 func (c *copier) open(ctx context.Context, it *item) (io.ReadCloser, error) {
-	r, err := c.cut.Open(ctx, it.file.Path)
+	r, err := c.cut.Open(ctx, it.file)
 	if err != nil {
 		return nil, readError(it, err)
 	}
@@ -216,8 +216,10 @@ func (c *copier) spooled(it *item, r io.Reader) (*os.File, error) {
 	return file, nil
 }
 
-// stillSame looks whether the file was written while it was sent.
-func (c *copier) stillSame(it *item, r io.Reader) error {
+// stillSame looks whether the opened file is the one that was listed, and was
+// not written while it was read. Only what can be looked at is judged; other
+// sources compare their tag when they open.
+func stillSame(it *item, r io.Reader) error {
 	file, ok := r.(interface{ Stat() (fs.FileInfo, error) })
 	if !ok {
 		return nil
@@ -226,8 +228,8 @@ func (c *copier) stillSame(it *item, r io.Reader) error {
 	if err != nil {
 		return readError(it, err)
 	}
-	if info.Size() != it.file.Size || !info.ModTime().Equal(it.file.ModTime) {
-		return changed(it, info.Size())
+	if info.Size() != it.file.Size || !info.ModTime().Equal(it.file.ModTime) || (it.file.Tag != "" && tagOf(info) != it.file.Tag) {
+		return fmt.Errorf("%w: %s was replaced or written", ErrOvertaken, it.file.Path)
 	}
 	return nil
 }
@@ -260,6 +262,8 @@ func readError(it *item, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrOvertaken):
+		return err
 	case errors.Is(err, fs.ErrNotExist) || objectstore.KindOf(err) == objectstore.KindNotFound:
 		return fmt.Errorf("%w: %s vanished: %w", ErrOvertaken, it.file.Path, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || objectstore.KindOf(err) == objectstore.KindChanged:
