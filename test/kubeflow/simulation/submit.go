@@ -29,6 +29,9 @@ func (c *Cluster) Submit(ctx context.Context, app *sparkapi.SparkApplication) er
 		return fmt.Errorf("failed to run spark-submit: admission of the driver pod: application %s is another one by now", app.Name)
 	}
 	r := &run{Run: spark.NewRun(app)}
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("failed to run spark-submit: %w", err)
+	}
 	pod, err := r.Driver()
 	if err != nil {
 		return fmt.Errorf("failed to run spark-submit: %w", err)

@@ -3,9 +3,11 @@
 package spark
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/google/uuid"
+	"k8s.io/utils/ptr"
 
 	"sparkpipeline.dev/operator/internal/sparkapi"
 )
@@ -31,6 +33,17 @@ func NewRun(app *sparkapi.SparkApplication) *Run {
 }
 
 func hexID() string { return strings.ReplaceAll(uuid.NewString(), "-", "") }
+
+// Check says why spark-submit would refuse an application without asking the API
+// server: it opens a jar that names no class, and cannot open one of the image.
+func (r *Run) Check() error {
+	file := ptr.Deref(r.App.Spec.MainApplicationFile, "")
+	script := strings.HasSuffix(file, ".py") || strings.HasSuffix(strings.ToUpper(file), ".R")
+	if ptr.Deref(r.App.Spec.MainClass, "") == "" && strings.HasPrefix(file, "local:") && !script {
+		return errors.New(`failed to get main class in JAR with error 'No FileSystem for scheme "local"'; please specify one with --class`)
+	}
+	return nil
+}
 
 // labels are those of a role's pods.
 func (r *Run) labels(role, prefix string) map[string]string {

@@ -207,3 +207,22 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// TestJarOfTheImageNeedsAClass is what the real spark-submit does.
+func TestJarOfTheImageNeedsAClass(t *testing.T) {
+	for _, c := range []struct {
+		file, class string
+		refused     bool
+	}{
+		{"local:///opt/app.jar", "", true},
+		{"local:///opt/app.jar", "com.example.App", false},
+		{"local:///opt/app.py", "", false},
+		{"https://example.com/app.jar", "", false},
+	} {
+		app := &sparkapi.SparkApplication{}
+		app.Spec.MainApplicationFile, app.Spec.MainClass = &c.file, &c.class
+		if err := spark.NewRun(app).Check(); (err != nil) != c.refused {
+			t.Errorf("%s with class %q: %v, refused should be %t", c.file, c.class, err, c.refused)
+		}
+	}
+}
