@@ -126,7 +126,11 @@ func (r *Repository) baseOf(ctx context.Context, point *Manifest, root string) (
 		if err != nil {
 			return nil, fmt.Errorf("read the file list of the point before: %w", err)
 		}
-		return b, b.start(reader, point.StartedAt, rm.List.Size)
+		err = b.start(reader, point.StartedAt, rm.List.Size)
+		if errors.Is(err, ErrDamaged) {
+			return &base{}, nil
+		}
+		return b, err
 	}
 	return b, nil
 }

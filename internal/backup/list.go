@@ -154,7 +154,7 @@ func (r *listReader) next() (*entry, error) {
 		return nil, fmt.Errorf("%w: file list: %w", ErrDamaged, err)
 	}
 	if err := e.check(); err != nil {
-		return nil, fmt.Errorf("file list: %w", err)
+		return nil, fmt.Errorf("%w: file list: %w", ErrDamaged, err)
 	}
 	if r.last >= e.Path {
 		return nil, fmt.Errorf("%w: file list has %q after %q", ErrDamaged, e.Path, r.last)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,14 +88,18 @@ func Owners(ctx context.Context, store objectstore.Store, prefix string) ([]stri
 	if prefix != "" {
 		prefix += "/"
 	}
+	folders, err := store.Folders(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list owners below %s: %w", prefix, err)
+	}
 	var owners []string
-	for info, err := range store.List(ctx, prefix) {
+	for _, folder := range folders {
+		records, err := store.Folders(ctx, prefix+folder)
 		if err != nil {
 			return nil, fmt.Errorf("list owners below %s: %w", prefix, err)
 		}
-		owner, rest, _ := strings.Cut(strings.TrimPrefix(info.Key, prefix), "/")
-		if strings.HasPrefix(rest, ownerDir) && (len(owners) == 0 || owners[len(owners)-1] != owner) {
-			owners = append(owners, owner)
+		if slices.Contains(records, ownerDir) {
+			owners = append(owners, strings.TrimSuffix(folder, "/"))
 		}
 	}
 	return owners, nil

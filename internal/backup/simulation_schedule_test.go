@@ -178,6 +178,13 @@ func (a *actor) List(ctx context.Context, prefix string) iter.Seq2[objectstore.I
 	}
 }
 
+func (a *actor) Folders(ctx context.Context, prefix string) ([]string, error) {
+	if _, err := a.turn(ctx, "List", prefix); err != nil {
+		return nil, err
+	}
+	return a.store.Folders(ctx, prefix)
+}
+
 // Delete lets every key wait for its own turn, so that a crash can come in the
 // middle of a batch.
 func (a *actor) Delete(ctx context.Context, keys []string) error {

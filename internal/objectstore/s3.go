@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -220,6 +222,25 @@ func (s *S3) listAll(ctx context.Context, prefix string, last *string, deliver f
 			return err
 		}
 	}
+}
+
+// Folders implements Store.
+func (s *S3) Folders(ctx context.Context, prefix string) (folders []string, err error) {
+	withoutOwner := false
+	err = s.call(ctx, actionList, prefix, func() error {
+		folders = nil
+		for object := range s.core.ListObjectsIter(ctx, s.options.Bucket, minio.ListObjectsOptions{Prefix: prefix, FetchOwner: &withoutOwner}) {
+			if object.Err != nil {
+				return object.Err
+			}
+			if folder := strings.TrimPrefix(object.Key, prefix); folder != "" && strings.HasSuffix(folder, "/") {
+				folders = append(folders, folder)
+			}
+		}
+		return nil
+	})
+	slices.Sort(folders)
+	return folders, err
 }
 
 // Delete implements Store.

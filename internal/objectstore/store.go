@@ -61,6 +61,9 @@ type Store interface {
 	// List streams all objects below a prefix in ascending byte order of keys.
 	// It ends at the first error.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+	// Folders returns the parts of keys below a prefix up to the next slash, each
+	// once, with that slash and without the prefix: "a/" for "<prefix>a/b/c".
+	Folders(ctx context.Context, prefix string) ([]string, error)
 	// Delete removes objects in batches. A key that does not exist is no error.
 	Delete(ctx context.Context, keys []string) error
 }

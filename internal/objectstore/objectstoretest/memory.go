@@ -162,6 +162,21 @@ func (m *Memory) snapshot(prefix string) []objectstore.Info {
 	return found
 }
 
+// Folders implements objectstore.Store.
+func (m *Memory) Folders(_ context.Context, prefix string) ([]string, error) {
+	if err := m.begin("List", prefix); err != nil {
+		return nil, err
+	}
+	var folders []string
+	for _, info := range m.snapshot(prefix) {
+		name, _, deeper := strings.Cut(strings.TrimPrefix(info.Key, prefix), "/")
+		if deeper && !slices.Contains(folders, name+"/") {
+			folders = append(folders, name+"/")
+		}
+	}
+	return folders, nil
+}
+
 // Delete implements objectstore.Store. The hook is asked before each key, so
 // that a crash can come in the middle of a batch.
 func (m *Memory) Delete(_ context.Context, keys []string) error {
