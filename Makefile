@@ -8,7 +8,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := build
 
 VERSION ?= v0.1.0
-IMAGE   ?= sparkpipeline-operator:$(VERSION)
+IMAGE   ?= sparkpipeline.local/operator:$(VERSION)
 export GOTOOLCHAIN := local
 export CGO_ENABLED ?= 0
 GOBUILD := go build -trimpath -buildvcs=false -ldflags "-s -w -buildid="

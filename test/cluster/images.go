@@ -110,3 +110,19 @@ func sparkImageCommand() *cobra.Command {
 		},
 	}
 }
+
+func sparkHomeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "spark-home",
+		Short: "Unpack Spark " + spark.Version + " for a spark-submit on this machine; the last line is its directory",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			home, err := spark.Home(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), home)
+			return nil
+		},
+	}
+}

@@ -43,7 +43,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	stage, err = world.Up(ctx, root, dir, GinkgoWriter)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(stage.InstallOptionalAPIs(ctx)).To(Succeed())
-	Expect(stage.OfferStorage(ctx)).To(Succeed())
+	Expect(stage.OfferStorage(ctx, 0)).To(Succeed())
 	Expect(stage.StartStandIn(ctx)).To(Succeed())
 	Expect(stage.Install(ctx)).To(Succeed())
 	Expect(stage.StartManager(ctx)).To(Succeed())

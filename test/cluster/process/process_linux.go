@@ -28,8 +28,15 @@ func startTime(pid int) (string, error) {
 	// The second field is the name, in parentheses, and may hold anything.
 	stat := string(data)
 	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	if len(fields) < 20 || fields[0] == "X" || fields[0] == "Z" && !threadsLeft(pid) {
 		return "", fmt.Errorf("process %d has ended", pid)
 	}
 	return fields[19], nil
+}
+
+// threadsLeft says that threads of a process whose first thread has ended are
+// still ending. They hold its files and ports until the last one is gone.
+func threadsLeft(pid int) bool {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && len(tasks) > 1
 }

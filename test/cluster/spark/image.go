@@ -44,6 +44,16 @@ type maker struct {
 	progress io.Writer
 }
 
+// Home returns a directory with Spark's bin and jars, for a spark-submit on this
+// machine, and makes it when the cache does not have it.
+func Home(ctx context.Context, progress io.Writer) (string, error) {
+	cache, err := binaries.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	return maker{filepath.Join(cache, "spark"), progress}.distribution(ctx)
+}
+
 // Image returns the path of the image's archive, and makes it when the cache
 // does not have it. It says on progress what is made and how long it took.
 func Image(ctx context.Context, progress io.Writer) (string, error) {

@@ -72,7 +72,7 @@ func (d *demo) install(ctx context.Context) error {
 	if err := d.InstallOptionalAPIs(ctx); err != nil {
 		return err
 	}
-	if err := d.OfferStorage(ctx); err != nil {
+	if err := d.OfferStorage(ctx, 0); err != nil {
 		return err
 	}
 	if err := d.StartStandIn(ctx); err != nil {

@@ -39,6 +39,21 @@ func (w *World) Install(ctx context.Context) error {
 	return err
 }
 
+// InstallAsPods applies config/default as it is, one replica of it, and waits until
+// the manager's pod is ready: the image has to be on the node.
+func (w *World) InstallAsPods(ctx context.Context) error {
+	for _, args := range [][]string{
+		{"apply", "--server-side", "-k", "config/default"},
+		{"-n", systemNamespace, "scale", "deployment/sparkpipeline-operator", "--replicas=1"},
+		{"-n", systemNamespace, "rollout", "status", "deployment/sparkpipeline-operator", "--timeout=120s"},
+	} {
+		if _, err := w.Kubectl(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // StartManager runs bin/manager under the ServiceAccount of config/default.
 func (w *World) StartManager(ctx context.Context, args ...string) error {
 	kubeconfig, err := w.operatorKubeconfig(ctx)

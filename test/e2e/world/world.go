@@ -45,16 +45,29 @@ type World struct {
 // Up starts a control plane with simulated nodes in dir and leaves it running.
 // What has to be built is built, with progress on log.
 func Up(ctx context.Context, root, dir string, log io.Writer) (*World, error) {
+	return start(ctx, root, dir, log, "controlplane", "--kwok=3")
+}
+
+// UpNode starts a cluster with one real node, which has the images of the given
+// archives. It needs Linux and root.
+func UpNode(ctx context.Context, root, dir string, log io.Writer, images ...string) (*World, error) {
+	args := []string{"--node"}
+	for _, image := range images {
+		args = append(args, "--image", image)
+	}
+	return start(ctx, root, dir, log, "node", args...)
+}
+
+func start(ctx context.Context, root, dir string, log io.Writer, group string, args ...string) (*World, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the directory of the stage: %w", err)
 	}
 	w := &World{Root: root, Dir: dir, Log: log}
-	bin, err := w.cluster(ctx, "build", "controlplane")
-	if err != nil {
+	var err error
+	if w.bin, err = w.cluster(ctx, "build", group); err != nil {
 		return nil, err
 	}
-	w.bin = bin
-	w.Kubeconfig, err = w.cluster(ctx, "up", "--kwok=3", "--dir", filepath.Join(dir, "cluster"))
+	w.Kubeconfig, err = w.cluster(ctx, append([]string{"up", "--dir", filepath.Join(dir, "cluster")}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +96,11 @@ func Down(ctx context.Context, root, dir string, log io.Writer) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// Cluster runs the program of test/cluster for others: see cluster.
+func Cluster(ctx context.Context, root string, log io.Writer, args ...string) (string, error) {
+	return (&World{Root: root, Log: log}).cluster(ctx, args...)
 }
 
 // cluster runs the program of test/cluster, which has a module of its own, and
