@@ -39,6 +39,14 @@ demo: build ## A control plane from modules, the operator, two pipelines, breaka
 demo-down: ## Stop what `make demo` left running.
 	go run ./test/e2e/demo -down
 
+.PHONY: demo-live
+demo-live: image ## The same on a real node with real Spark (Linux, root, Java 17).
+	go run ./test/e2e/live/demo
+
+.PHONY: demo-live-down
+demo-live-down: ## Stop what `make demo-live` left running.
+	go run ./test/e2e/live/demo -down
+
 .PHONY: test
 test: ## Unit, API-server and control-plane tests.
 	hack/test.sh
