@@ -81,6 +81,10 @@ var _ = Describe("The controller", func() {
 		ended := w.app().ResourceVersion
 		Consistently(func() string { return w.app().ResourceVersion }, 500*time.Millisecond).Should(Equal(ended))
 		Expect(state()).To(Equal(sparkapi.StateRunning))
+		driver := w.driver().UID
+		Expect(admin.Delete(w.ctx, w.driver())).To(Succeed())
+		w.settled(1)
+		Expect(w.driver().UID).NotTo(Equal(driver))
 	})
 
 	It("fails a run whose driver pod is taken away", func() {

@@ -33,6 +33,8 @@ type pace struct {
 	// try may have several, when the first one's status update conflicts. One that
 	// reads an old status submits too, and has none.
 	submits map[int32][]int
+	// free says why a submission must not begin.
+	free func(context.Context) error
 	// during is what is to happen during the first submission.
 	during func()
 	// quiet waits until nothing is left to do about a driver's executors. It is
@@ -42,7 +44,10 @@ type pace struct {
 }
 
 func newPace(executors bool) *pace {
-	return &pace{executors: executors, durations: simulation.Durations{simulation.GiveUp: second}, submits: map[int32][]int{}}
+	return &pace{executors: executors, durations: simulation.Durations{
+		// Before a pod has its last phase, and before it is gone, is time
+		// enough for the controller to do what it must not do yet.
+		simulation.Finish: 2 * second, simulation.Remove: 2 * second, simulation.GiveUp: second}, submits: map[int32][]int{}}
 }
 
 // follow makes the pace follow a recording from now on.
@@ -85,6 +90,11 @@ func (p *pace) Wait(ctx context.Context, step simulation.Step) error {
 	p.mu.Unlock()
 	if recorder == nil {
 		return nil
+	}
+	if step.Kind == simulation.Submit {
+		if err := p.free(ctx); err != nil {
+			return err
+		}
 	}
 	index, err := p.index(ctx, step)
 	if err != nil || index < 0 {

@@ -53,7 +53,7 @@ func newWorld(pace *pace) *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
 	w := &world{ctx: ctx, pace: pace}
-	pace.quiet = w.executorsGone
+	pace.quiet, pace.free = w.executorsGone, w.driverGone
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "replay-"}}
 	Expect(admin.Create(ctx, ns)).To(Succeed())
 	w.namespace = ns.Name
@@ -79,6 +79,26 @@ func (w *world) note(app *sparkapi.SparkApplication) {
 	if err == nil && n > w.reconciled.Load() {
 		w.reconciled.Store(n)
 	}
+}
+
+// driverGone is an error while there is a driver that a next run must wait for. The
+// first submission of an application waits for none, nor does one that is repeated
+// because its status update conflicted.
+func (w *world) driverGone(ctx context.Context) error {
+	app := &sparkapi.SparkApplication{}
+	if err := admin.Get(ctx, w.key(appName), app); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	switch app.Status.ApplicationState.State {
+	case sparkapi.StatePendingRerun, sparkapi.StateResuming, sparkapi.StateSubmissionFailed:
+	default:
+		return nil
+	}
+	err := admin.Get(ctx, w.key(appName+"-driver"), &corev1.Pod{})
+	if err == nil {
+		return fmt.Errorf("submitted in state %s while a driver is there", app.Status.ApplicationState.State)
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // executorsGone waits until a driver that ends by itself has no executors left and

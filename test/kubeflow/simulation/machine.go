@@ -176,7 +176,10 @@ func (m *machine) runInit() (refused bool, err error) {
 			return true, err
 		}
 		if exit.Code != 0 {
-			return true, m.update(m.refused)
+			if err := m.update(m.refused); err != nil {
+				return true, err
+			}
+			return true, m.discardIfDeleted()
 		}
 	}
 	return false, nil
@@ -265,13 +268,27 @@ func (m *machine) ended(code, restarts int32) (again bool, err error) {
 	if restart {
 		return m.restart(exit, reason, restarts)
 	}
+	return false, m.finish(exit, reason, restarts)
+}
+
+// finish is the end of a pod after that of its container. A sidecar keeps the pod
+// running until somebody deletes it.
+func (m *machine) finish(exit Exit, reason string, restarts int32) error {
 	if len(m.pod.Spec.Containers) > 1 {
-		return false, nil // A sidecar keeps the pod running.
+		select {
+		case <-m.terminating.c:
+			return m.remove(exit, reason, restarts)
+		case <-m.ctx.Done():
+			return m.ctx.Err()
+		}
 	}
 	if err := m.wait(m.ctx, Finish); err != nil {
-		return false, err
+		return err
 	}
-	return false, m.update(func(s *corev1.PodStatus) { m.finished(s, exit, reason, restarts) })
+	if err := m.update(func(s *corev1.PodStatus) { m.finished(s, exit, reason, restarts) }); err != nil {
+		return err
+	}
+	return m.discardIfDeleted()
 }
 
 // restart waits as the kubelet does: not at all the first time, then ten seconds,
@@ -298,7 +315,13 @@ func (m *machine) remove(exit Exit, reason string, restarts int32) error {
 	if err := m.update(func(s *corev1.PodStatus) { m.finished(s, exit, reason, restarts) }); err != nil {
 		return err
 	}
-	if !m.cluster.options.Kubelet {
+	return m.discardIfDeleted()
+}
+
+// discardIfDeleted takes a finished pod away whose deletion was asked for. One that
+// is deleted after its end the API server takes away by itself.
+func (m *machine) discardIfDeleted() error {
+	if !m.cluster.options.Kubelet || !m.terminating.over() {
 		return nil
 	}
 	if err := m.wait(m.ctx, Remove); err != nil {

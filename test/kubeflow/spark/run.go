@@ -22,12 +22,12 @@ type Run struct {
 	Prefix string
 }
 
-// NewRun begins a run under fresh ids. The application's status has the submission
-// id.
+// NewRun begins a run under fresh ids, of the application as it is now. Its status
+// has the submission id.
 func NewRun(app *sparkapi.SparkApplication) *Run {
 	const short = 16
 	return &Run{
-		App: app, Conf: Resolve(Settings(app)), ID: "spark-" + hexID(),
+		App: app.DeepCopy(), Conf: Resolve(Settings(app)), ID: "spark-" + hexID(),
 		Prefix: app.Name + "-" + hexID()[:short],
 	}
 }
