@@ -83,7 +83,7 @@ func (s *segment) add(it *item) {
 // send brings everything of the segment to the store that is not there yet.
 func (c *copier) send(ctx context.Context, s *segment) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.repo.concurrency)
+	g.SetLimit(c.repo.concurrency + 1)
 	var small []*item
 	for _, it := range s.items {
 		switch {
@@ -95,9 +95,7 @@ func (c *copier) send(ctx context.Context, s *segment) error {
 		}
 	}
 	if len(small) > 0 {
-		if err := c.sendPack(ctx, small, s.pending); err != nil {
-			return errors.Join(err, g.Wait())
-		}
+		g.Go(func() error { return c.sendPack(ctx, small, s.pending) })
 	}
 	return g.Wait()
 }

@@ -78,7 +78,7 @@ func (s *S3) sendPart(ctx context.Context, key, id string, number int, body *io.
 		whole := io.NewSectionReader(body, 0, body.Size())
 		var err error
 		part, err = s.core.PutObjectPart(ctx, s.options.Bucket, key, id, number, whole, body.Size(),
-			minio.PutObjectPartOptions{Sha256Hex: sum})
+			minio.PutObjectPartOptions{Sha256Hex: sum, DisableContentSha256: true})
 		return err
 	})
 	return minio.CompletePart{PartNumber: number, ETag: part.ETag}, err

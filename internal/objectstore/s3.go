@@ -107,6 +107,8 @@ func (s *S3) putOptions(ifAbsent bool) minio.PutObjectOptions {
 		ContentType:          "application/octet-stream",
 		ServerSideEncryption: s.sse,
 		StorageClass:         s.options.StorageClass,
+		// Not a hash of each chunk, but the one of the whole body, which is given.
+		DisableContentSha256: true,
 	}
 	if ifAbsent {
 		options.SetMatchETagExcept("*")
