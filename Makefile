@@ -41,6 +41,7 @@ demo-down: ## Stop what `make demo` left running.
 
 .PHONY: demo-live
 demo-live: image ## The same on a real node with real Spark (Linux, root, Java 17).
+	hack/live-packages.sh
 	go run ./test/e2e/live/demo
 
 .PHONY: demo-live-down
@@ -50,6 +51,11 @@ demo-live-down: ## Stop what `make demo-live` left running.
 .PHONY: test
 test: ## Unit, API-server and control-plane tests.
 	hack/test.sh
+
+.PHONY: test-live-short
+test-live-short: image ## The short form of the live tier: real Spark on a real node (Linux, root, Java 17).
+	hack/live-packages.sh
+	go test -count=1 -timeout 15m ./test/e2e/live/
 
 .PHONY: lint
 lint: ## go vet and gofmt over all modules.

@@ -38,7 +38,7 @@ binaries() { (cd test/cluster && go run . build controlplane); }
 
 control_plane() {
   make build
-  go test -timeout 20m ./test/e2e/
+  go test -count=1 -timeout 20m ./test/e2e/
 }
 
 tier "lint" hack/lint.sh

@@ -53,6 +53,8 @@ func driverTemplate(in Input) (*corev1.PodTemplateSpec, error) {
 	c.StartupProbe, c.LivenessProbe, c.ReadinessProbe = probe(5, 120), probe(30, 3), probe(10, 3)
 	t.Spec.TerminationGracePeriodSeconds = new(int64(driverGrace))
 	t.Spec.PriorityClassName = "sparkpipeline-driver"
+	// The driver makes its executors; its account mounts no token by itself.
+	t.Spec.AutomountServiceAccountToken = new(true)
 	class := in.Defaults.Placement[p.Spec.Driver.Scheduling.Capacity]
 	t.Spec.NodeSelector = class.NodeSelector
 	t.Spec.Tolerations = append(quickEviction(), class.Tolerations...)
@@ -72,7 +74,7 @@ func executorTemplate(in Input) (*corev1.PodTemplateSpec, error) {
 	class := in.Defaults.Placement[p.Spec.Executor.Scheduling.Capacity]
 	t.Spec.NodeSelector, t.Spec.Tolerations = class.NodeSelector, class.Tolerations
 	t.Spec.TopologySpreadConstraints = spread(p.Spec.Executor.Scheduling.Spread, sparkSelector(p, "executor"))
-	t.Spec.AutomountServiceAccountToken = new(p.Spec.ObjectStore.Credentials.WorkloadIdentity != nil)
+	t.Spec.AutomountServiceAccountToken = new(false)
 	return underlay("spec.executor.podTemplate", p.Spec.Executor.PodTemplate, t, executorContainer)
 }
 
