@@ -4,6 +4,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,7 +50,8 @@ func (c *Cluster) Submit(ctx context.Context, app *sparkapi.SparkApplication) er
 		return fmt.Errorf("failed to run spark-submit: %w", err)
 	}
 	if err := c.client.Create(ctx, r.DriverService(pod)); err != nil {
-		return fmt.Errorf("failed to run spark-submit: make the driver's Service: %w", err)
+		// Like spark-submit it takes back a driver that it cannot equip.
+		return fmt.Errorf("failed to run spark-submit: make the driver's Service: %w", errors.Join(err, c.client.Delete(ctx, pod)))
 	}
 	return nil
 }
