@@ -250,11 +250,21 @@ func (e *Engine) absent(ctx context.Context, owner map[string]string, item Item,
 	return e.apply(ctx, item, "", digest, r)
 }
 
+// versionOfNothing is a resource version that no object has: etcd is at revision
+// 1 before its first write. An apply with it creates what is absent and is refused
+// with a conflict where an object has come between our look and our write; an
+// apply without any version would take that object over.
+const versionOfNothing = "1"
+
 // apply sends the payload. With a UID it heals the object that was seen and can
-// never make another one; without it makes one.
+// never make another one; without it makes one, and never writes to one that is
+// there.
 func (e *Engine) apply(ctx context.Context, item Item, uid types.UID, digest string, r *Result) error {
 	live := item.Object.DeepCopy()
 	live.SetUID(uid)
+	if uid == "" {
+		live.SetResourceVersion(versionOfNothing)
+	}
 	e.takeOff(item.Object)
 	err := e.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(live), client.FieldOwner(FieldManager), client.ForceOwnership)
 	if err != nil {
