@@ -11,7 +11,7 @@ VERSION ?= v0.1.0
 IMAGE   ?= sparkpipeline.local/operator:$(VERSION)
 export GOTOOLCHAIN := local
 export CGO_ENABLED ?= 0
-GOBUILD := go build -trimpath -buildvcs=false -ldflags "-s -w -buildid="
+GOBUILD := go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION)"
 
 CLUSTER := go -C test/cluster run .
 

@@ -114,7 +114,7 @@ func checkRoots(cuts []Cut) error {
 		}
 		for _, other := range cuts[:i] {
 			if within(cut.Root, other.Root) || within(other.Root, cut.Root) {
-				return fmt.Errorf("query roots %q and %q lie in each other; give each query a directory of its own", other.Root, cut.Root)
+				return fmt.Errorf("%w: %q and %q lie in each other; give each query a directory of its own", ErrNested, other.Root, cut.Root)
 			}
 		}
 	}

@@ -14,6 +14,8 @@ var (
 	ErrOvertaken = errors.New("the cut was overtaken by the running query")
 	// ErrNothing means that the cut holds no root or a root holds no file.
 	ErrNothing = errors.New("there is nothing to back up")
+	// ErrNested means that one query root lies in another.
+	ErrNested = errors.New("nested query roots")
 	// ErrNoPoint means that no recovery point fits what was asked for.
 	ErrNoPoint = errors.New("no recovery point fits")
 	// ErrNotEmpty means that the target of a restore holds other files.
