@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -61,7 +62,9 @@ func (e *Engine) Prune(ctx context.Context, owner map[string]string, kinds []Kin
 		found := &metav1.PartialObjectMetadataList{}
 		found.SetGroupVersionKind(listKind(kind.GVK))
 		if err := e.cache.List(ctx, found, client.MatchingFields{IndexOwner: ownerKey(owner)}); err != nil {
-			if !meta.IsNoMatchError(err) {
+			// An API that has just come or gone is not watched for a moment.
+			notCached := (*cache.ErrResourceNotCached)(nil)
+			if !meta.IsNoMatchError(err) && !errors.As(err, &notCached) {
 				errs = append(errs, fmt.Errorf("list %s to prune: %w", kind.GVK.Kind, err))
 			}
 			continue
@@ -89,19 +92,22 @@ type Scope struct {
 // not shown a child yet must not leak it. Kinds that are posted once are left to
 // the garbage collector.
 func (e *Engine) DeleteWave(ctx context.Context, owner map[string]string, kinds []Kind, scope Scope) (string, error) {
-	wave, left := 0, []string{}
+	// held says that wave still has members, or that it cannot be seen whether.
+	wave, held, left := 0, false, []string{}
 	var errs []error
 	for _, kind := range distinct(backwards(kinds)) {
-		if kind.Once || len(left) > 0 && kind.Wave != wave {
+		if kind.Once || held && kind.Wave != wave {
 			continue
 		}
 		members, err := e.members(ctx, owner, kind.GVK, scope)
 		if err != nil {
 			errs = append(errs, err)
-			continue
+		}
+		if err != nil || len(members) > 0 {
+			wave, held = kind.Wave, true
 		}
 		for i := range members {
-			wave, left = kind.Wave, append(left, kind.GVK.Kind+" "+members[i].Name)
+			left = append(left, kind.GVK.Kind+" "+members[i].Name)
 			if members[i].DeletionTimestamp == nil {
 				errs = append(errs, e.delete(ctx, &members[i]))
 			}

@@ -11,6 +11,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 )
 
 // wire is what the engine's requests go through: it writes them down and can
@@ -82,28 +86,32 @@ func (w *wire) pause() time.Duration {
 // "APPLY configmaps/a uid=…" or "GET configmaps/a metadata".
 func describeRequest(req *http.Request) (string, error) {
 	method, rest := req.Method, ""
-	var body struct {
-		Metadata      struct{ UID string }
-		Preconditions struct{ UID string }
-	}
+	var text []byte
 	if req.Body != nil {
-		text, err := io.ReadAll(req.Body)
-		if err != nil {
+		var err error
+		if text, err = io.ReadAll(req.Body); err != nil {
 			return "", fmt.Errorf("read the body of a request: %w", err)
 		}
 		req.Body = io.NopCloser(bytes.NewReader(text))
-		if err := json.Unmarshal(text, &body); err != nil {
-			return "", fmt.Errorf("decode the body of a request: %w", err)
-		}
 	}
 	switch {
 	case method == http.MethodPatch && strings.HasPrefix(req.Header.Get("Content-Type"), "application/apply-patch"):
 		method = "APPLY"
-		if body.Metadata.UID != "" {
-			rest = " uid=" + body.Metadata.UID
+		sent := metav1.PartialObjectMetadata{}
+		if err := json.Unmarshal(text, &sent); err != nil {
+			return "", fmt.Errorf("decode an apply: %w", err)
 		}
-	case method == http.MethodDelete && body.Preconditions.UID != "":
-		rest = " uid=" + body.Preconditions.UID
+		if sent.UID != "" {
+			rest = " uid=" + string(sent.UID)
+		}
+	case method == http.MethodDelete:
+		sent := metav1.DeleteOptions{}
+		if err := runtime.DecodeInto(clientgoscheme.Codecs.UniversalDeserializer(), text, &sent); err != nil {
+			return "", fmt.Errorf("decode the options of a delete: %w", err)
+		}
+		if sent.Preconditions != nil && sent.Preconditions.UID != nil {
+			rest = " uid=" + string(*sent.Preconditions.UID)
+		}
 	case method == http.MethodGet && strings.Contains(req.Header.Get("Accept"), "as=PartialObjectMetadata"):
 		rest = " metadata"
 	}
