@@ -84,6 +84,7 @@ func (a *agent) command() *cobra.Command {
 // commands are the subcommands in the order of a pipeline's life.
 func (a *agent) commands() []*cobra.Command {
 	return []*cobra.Command{
+		a.checkCommand(),
 		a.versionCommand(),
 	}
 }

@@ -86,3 +86,31 @@ func probeGet(ctx context.Context, s Store, key string, want []byte) error {
 }
 
 func probeKey(prefix string) string { return prefix + "probe-" + rand.Text() }
+
+// ReadRights tells what Rights does, for a bucket that is only read: it lists
+// below prefix and reads a byte of what it finds first. In an empty bucket the
+// right to read cannot be judged and is left out.
+func ReadRights(ctx context.Context, s Store, prefix string) []Right {
+	for info, err := range s.List(ctx, prefix) {
+		if err != nil {
+			return []Right{{actionList, err}}
+		}
+		return []Right{{actionList, nil}, {actionGet, probeByte(ctx, s, info)}}
+	}
+	return []Right{{actionList, nil}}
+}
+
+// probeByte reads the first byte. Only an answer about the caller's rights
+// counts: an object may be gone by now, or lie in a class that cannot be read.
+func probeByte(ctx context.Context, s Store, info Info) error {
+	r, _, err := s.Get(ctx, info.Key, Range{Length: min(info.Size, 1)})
+	if err == nil {
+		return r.Close()
+	}
+	switch KindOf(err) {
+	case KindNotFound, KindChanged, KindOther:
+		return nil
+	default:
+		return err
+	}
+}
