@@ -141,7 +141,11 @@ func (r *Reconciler) run(ctx context.Context, p *v1alpha1.SparkPipeline, pass *s
 	if err := r.size(ctx, p, s, pass); err != nil {
 		return 0, err
 	}
-	return s.decision.After, r.prune(ctx, p, result)
+	after := s.decision.After
+	if result.pending && (after == 0 || after > apply.Patience) {
+		after = apply.Patience
+	}
+	return after, r.prune(ctx, p, result)
 }
 
 // ensureFinalizer adds the finalizer before the first child exists.

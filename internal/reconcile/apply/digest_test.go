@@ -95,7 +95,7 @@ func TestNothingIsRememberedThatTheCacheHasShown(t *testing.T) {
 		{"cache, then answer", func(e *Engine) { e.takeOff(o); e.Seen(shown("7"), false); e.land(o, written{uid: "u", version: "7"}) }, false},
 		{"an older version in the cache", func(e *Engine) { e.takeOff(o); e.Seen(shown("6"), false); e.land(o, written{uid: "u", version: "7"}) }, true},
 		{"gone again", func(e *Engine) { e.takeOff(o); e.land(o, written{uid: "u", version: "7"}); e.Seen(shown("7"), true) }, false},
-		{"a write that failed", func(e *Engine) { e.takeOff(o); e.crash(o) }, false},
+		{"a write that failed", func(e *Engine) { e.takeOff(o); e.forgetWrite(o) }, false},
 		{"a write under way", func(e *Engine) { e.takeOff(o) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
@@ -84,7 +86,8 @@ type Result struct {
 	Outcome Outcome
 	// Memory is what to remember of the child; Before is what was remembered.
 	Memory, Before v1alpha1.ChildStatus
-	// Pending says that the caches have not shown the child yet.
+	// Pending says that the caches have not shown the child yet: look again after
+	// Patience.
 	Pending bool
 	Err     error
 }
@@ -106,9 +109,17 @@ type Engine struct {
 	cache  client.Reader
 	live   client.Reader
 
+	// Clock tells how long the cache has not shown a write.
+	Clock clock.PassiveClock
+
 	mu    sync.Mutex
 	wrote map[key]written
 }
+
+// Patience is how long the engine believes its own write although the cache does
+// not show it. Then it believes what it sees, and asks: an event can be lost for
+// good where a watch broke between two of them.
+const Patience = 10 * time.Second
 
 type key struct {
 	gvk             schema.GroupVersionKind
@@ -120,6 +131,7 @@ type written struct {
 	uid     types.UID
 	version string
 	entry   string
+	at      time.Time
 	// flying: the answer is not here yet. seen is the version that the cache has
 	// shown meanwhile, for it can be faster than the answer.
 	flying bool
@@ -129,7 +141,7 @@ type written struct {
 // NewEngine returns an engine that writes with c, reads metadata from cache, and
 // asks live what no cache may decide.
 func NewEngine(c client.Client, cache, live client.Reader) *Engine {
-	return &Engine{client: c, cache: cache, live: live, wrote: map[key]written{}}
+	return &Engine{client: c, cache: cache, live: live, Clock: clock.RealClock{}, wrote: map[key]written{}}
 }
 
 // Apply makes every item so, wave by wave. owner are the inventory labels of the
@@ -219,7 +231,7 @@ func (e *Engine) decide(ctx context.Context, owner map[string]string, item Item,
 		return nil
 	case !seen.ours(owner, r.Before) && !(item.Adopt && seen.labelled(owner)):
 		return func() error { return &NotOwnedError{Object: describe(item.Object)} }
-	case seen.uid == r.Before.UID && seen.entry == r.Before.Entry && digest == r.Before.Applied:
+	case seen.as(r.Before, digest):
 		r.Outcome, r.Pending = Unchanged, seen.pending
 		return nil
 	}
@@ -241,6 +253,11 @@ func (e *Engine) absent(ctx context.Context, owner map[string]string, item Item,
 		return nil
 	case seen.found && !seen.ours(owner, r.Before) && !(item.Adopt && seen.labelled(owner)):
 		return &NotOwnedError{Object: describe(item.Object)}
+	case seen.found && seen.as(r.Before, digest):
+		// Only the cache does not know. Until it does, what was seen is believed.
+		e.land(item.Object, written{uid: seen.uid, version: seen.version, entry: seen.entry})
+		r.Outcome, r.Pending = Unchanged, true
+		return nil
 	case seen.found:
 		return e.apply(ctx, item, seen.uid, digest, r)
 	case item.Durable && r.Before.UID != "":
@@ -268,7 +285,7 @@ func (e *Engine) apply(ctx context.Context, item Item, uid types.UID, digest str
 	e.takeOff(item.Object)
 	err := e.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(live), client.FieldOwner(FieldManager), client.ForceOwnership)
 	if err != nil {
-		e.crash(item.Object)
+		e.forgetWrite(item.Object)
 	}
 	if meta.IsNoMatchError(err) {
 		r.Outcome = Missing

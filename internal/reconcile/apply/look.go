@@ -21,17 +21,26 @@ import (
 
 // sight is what is known of an object from its metadata.
 type sight struct {
-	found, deleting, pending bool
-	uid                      types.UID
-	entry                    string
-	labels                   map[string]string
+	found, deleting bool
+	// pending: this is our own last write, which the cache has not shown yet.
+	pending bool
+	uid     types.UID
+	version string
+	entry   string
+	labels  map[string]string
 }
 
 // ours says that the object belongs to the pipeline with the inventory labels
-// owner: it carries them and the operator has applied it; or it is the very
-// object that is remembered, from which somebody took the labels.
+// owner: it carries them and the operator has applied it; or the operator has just
+// written it; or it is the very object that is remembered, from which somebody took
+// the labels.
 func (s sight) ours(owner map[string]string, before v1alpha1.ChildStatus) bool {
-	return s.uid != "" && s.uid == before.UID || s.labelled(owner) && s.entry != ""
+	return s.pending || s.uid != "" && s.uid == before.UID || s.labelled(owner) && s.entry != ""
+}
+
+// as says that the object is as remembered and nothing new is wanted.
+func (s sight) as(before v1alpha1.ChildStatus, digest string) bool {
+	return s.uid == before.UID && s.entry == before.Entry && digest == before.Applied
 }
 
 func (s sight) labelled(owner map[string]string) bool {
@@ -60,9 +69,15 @@ func (e *Engine) look(ctx context.Context, o *unstructured.Unstructured) (sight,
 	case err != nil:
 		return sight{}, fmt.Errorf("look at the cache: %w", err)
 	}
-	s := sight{found: true, deleting: m.DeletionTimestamp != nil, uid: m.UID, entry: m.Annotations[annotationEntry], labels: m.Labels}
-	if pending && wrote.uid == m.UID && newer(wrote.version, m.ResourceVersion) {
+	s := sightOf(m)
+	s.entry = m.Annotations[annotationEntry]
+	switch {
+	case !pending || wrote.uid != m.UID:
+	case newer(wrote.version, m.ResourceVersion):
 		s.entry, s.pending = wrote.entry, true
+	default:
+		// A write that changed nothing has no event that would free it.
+		e.forgetWrite(o)
 	}
 	return s, nil
 }
@@ -78,7 +93,13 @@ func (e *Engine) ask(ctx context.Context, o *unstructured.Unstructured) (sight, 
 	if err != nil {
 		return sight{}, fmt.Errorf("look whether the name is free: %w", err)
 	}
-	return sight{found: true, deleting: m.DeletionTimestamp != nil, uid: m.UID, entry: entryOf(m.ManagedFields), labels: m.Labels}, nil
+	s := sightOf(m)
+	s.entry = entryOf(m.ManagedFields)
+	return s, nil
+}
+
+func sightOf(m *metav1.PartialObjectMetadata) sight {
+	return sight{found: true, deleting: m.DeletionTimestamp != nil, uid: m.UID, version: m.ResourceVersion, labels: m.Labels}
 }
 
 // takeOff notes that a write is under way, so that Seen can tell what the cache
@@ -98,20 +119,26 @@ func (e *Engine) land(o *unstructured.Unstructured, w written) {
 		delete(e.wrote, k)
 		return
 	}
+	w.at = e.Clock.Now()
 	e.wrote[k] = w
 }
 
-// crash forgets a write that was not answered well.
-func (e *Engine) crash(o *unstructured.Unstructured) {
+// forgetWrite forgets a write: it was not answered well, or the cache has shown it.
+func (e *Engine) forgetWrite(o *unstructured.Unstructured) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.wrote, keyOf(o))
 }
 
+// recall answers with the last write, as long as the engine has patience.
 func (e *Engine) recall(o *unstructured.Unstructured) (written, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	w, ok := e.wrote[keyOf(o)]
+	if ok && !w.flying && e.Clock.Since(w.at) >= Patience {
+		delete(e.wrote, keyOf(o))
+		return written{}, false
+	}
 	return w, ok && !w.flying
 }
 
