@@ -85,6 +85,8 @@ func (a *agent) command() *cobra.Command {
 func (a *agent) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.checkCommand(),
+		a.pointsCommand(),
+		a.pruneCommand(),
 		a.versionCommand(),
 	}
 }

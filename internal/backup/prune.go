@@ -60,7 +60,7 @@ func (r *Repository) Prune(ctx context.Context, o PruneOptions) (*PruneReport, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, MaxRun)
 	defer cancel()
-	p := &pruner{repo: r, options: o, watch: startWatch(r.now), report: &PruneReport{}}
+	p := &pruner{repo: r, options: o, watch: startWatch(r.now), report: &PruneReport{Kept: []string{}, Removed: []string{}}}
 	if err := p.admit(ctx); err != nil {
 		return nil, fmt.Errorf("prune: %w", err)
 	}

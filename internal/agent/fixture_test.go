@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sparkpipeline.dev/operator/internal/backup"
+	"sparkpipeline.dev/operator/internal/objectstore/objectstoretest"
+)
+
+// holder is the pipeline of configFile.
+var holder = backup.Holder{UID: "0b5c", Cluster: "east", Namespace: "shop", Name: "clicks"}
+
+const pointsPrefix = "sparkpipeline/shop/clicks-1"
+
+// tree writes files, an hour old, and returns their directory.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, time.Now().Add(-time.Hour), files)
+	return dir
+}
+
+func write(t *testing.T, dir string, at time.Time, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644), os.Chtimes(path, at, at))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// contentOf reads a directory without the record of a restore.
+func contentOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == backup.RestoreRecordName {
+			return err
+		}
+		body, err := os.ReadFile(path)
+		name, _ := filepath.Rel(dir, path)
+		found[name] = string(body)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// whole is a cut of every file of a directory.
+func whole(t *testing.T, dir, root string, batch int64) backup.Cut {
+	t.Helper()
+	d, err := backup.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	var files []backup.File
+	for name := range contentOf(t, dir) {
+		file, err := d.File(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	info := backup.RootInfo{Root: root, QueryID: "query-" + root, Batch: batch, Provider: "hdfs"}
+	return backup.Cut{RootInfo: info, Files: backup.FilesOf(files), Open: d.Open}
+}
+
+// seed makes a recovery point as of a time and returns its id.
+func seed(t *testing.T, store *objectstoretest.Memory, owner backup.Holder, at time.Time, cuts ...backup.Cut) string {
+	t.Helper()
+	before := store.Now
+	store.Now = func() time.Time { return at }
+	defer func() { store.Now = before }()
+	repo, err := backup.Open(store, backup.Options{Prefix: pointsPrefix, Owner: owner.UID, Spool: t.TempDir(), Now: store.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := func(context.Context) ([]backup.Cut, error) { return cuts, nil }
+	m, err := repo.Backup(t.Context(), backup.BackupOptions{Holder: owner, Plan: plan})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.ID
+}
+
+// sample is a small query root.
+func sample(batch string) map[string]string {
+	return map[string]string{
+		"metadata": `{"id":"a"}`, "offsets/" + batch: "v1\n{}\n", "commits/" + batch: "v1\n{}", "state/0/0/" + batch + ".delta": "state of " + batch,
+	}
+}
