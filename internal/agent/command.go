@@ -87,6 +87,7 @@ func (a *agent) commands() []*cobra.Command {
 		a.checkCommand(),
 		a.pointsCommand(),
 		a.pruneCommand(),
+		a.restoreCommand(),
 		a.versionCommand(),
 	}
 }

@@ -23,6 +23,10 @@ type RestoreOptions struct {
 	Target string
 	// Roots to restore; empty: all of the point.
 	Roots []string
+	// Judge looks at what was restored, when all of it is on disk and before the
+	// record says Complete. With its error the restore fails, stays Incomplete,
+	// and is judged again by the next run. Nil: nobody.
+	Judge func(ctx context.Context, record *RestoreRecord) error
 }
 
 // Restore brings the files of a point to a directory, each root below its own
@@ -58,7 +62,7 @@ func (r *Repository) Restore(ctx context.Context, o RestoreOptions) (*RestoreRec
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)
 	}
 	w := &restorer{repo: r, dir: dir, record: record, resumed: before != nil, made: map[string]bool{}, meter: &meter{report: r.progress}}
-	if err := w.all(ctx, roots); err != nil {
+	if err := w.all(ctx, roots, o.Judge); err != nil {
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)
 	}
 	return record, nil
@@ -93,7 +97,7 @@ type restorer struct {
 	made    map[string]bool
 }
 
-func (w *restorer) all(ctx context.Context, roots []RootManifest) error {
+func (w *restorer) all(ctx context.Context, roots []RootManifest, judge func(context.Context, *RestoreRecord) error) error {
 	w.meter.state.Phase = PhaseRestore
 	for _, root := range roots {
 		w.meter.state.TotalFiles += root.Files
@@ -112,6 +116,11 @@ func (w *restorer) all(ctx context.Context, roots []RootManifest) error {
 	}
 	if err := syncAll(w.dir); err != nil {
 		return fmt.Errorf("write out to disk: %w", err)
+	}
+	if judge != nil {
+		if err := judge(ctx, w.record); err != nil {
+			return fmt.Errorf("judge what was restored: %w", err)
+		}
 	}
 	w.record.State = RestoreComplete
 	w.record.CompletedAt = w.repo.now().UTC()

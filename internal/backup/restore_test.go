@@ -230,3 +230,31 @@ func (f failing) Get(ctx context.Context, key string, part objectstore.Range) (r
 	}
 	return f.Store.Get(ctx, key, part)
 }
+
+func TestRestoreIsCompleteOnlyWhenItsJudgeAgrees(t *testing.T) {
+	store := &objectstoretest.Memory{}
+	repo := open(t, store)
+	point := backUp(t, repo, whole(tree(t, sample()), "a", 1)).ID
+	target := filepath.Join(t.TempDir(), "restored")
+	verdict := errors.New("does not verify")
+	options := RestoreOptions{Point: point, Target: target, Judge: func(_ context.Context, record *RestoreRecord) error {
+		if got := contentOf(t, filepath.Join(target, "a")); len(got) != len(sample()) || record.State != RestoreIncomplete {
+			t.Errorf("judged with %d files in state %s", len(got), record.State)
+		}
+		return verdict
+	}}
+	for range 2 {
+		if _, err := repo.Restore(t.Context(), options); !errors.Is(err, verdict) {
+			t.Errorf("error is %v, want the judge's", err)
+		}
+		record, err := ReadRestoreRecord(target)
+		if err != nil || record.State != RestoreIncomplete {
+			t.Errorf("record is %+v, %v; want it incomplete", record, err)
+		}
+	}
+	verdict = nil
+	record, err := repo.Restore(t.Context(), options)
+	if err != nil || record.State != RestoreComplete {
+		t.Errorf("record is %+v, %v; want it complete", record, err)
+	}
+}

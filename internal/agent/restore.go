@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sparkpipeline.dev/operator/internal/backup"
+)
+
+type restoreResult struct {
+	Place  string `json:"place"`
+	Target string `json:"target"`
+	// Record is what the target says about where its content came from.
+	Record *backup.RestoreRecord `json:"record"`
+}
+
+type restoreCommand struct {
+	*agent
+	where      repositoryFlags
+	point      string
+	at         string
+	batches    []string
+	roots      []string
+	unverified bool
+}
+
+func (a *agent) restoreCommand() *cobra.Command {
+	c := &restoreCommand{agent: a}
+	cmd := &cobra.Command{
+		Use:   "restore DIRECTORY",
+		Short: "Bring a recovery point back to an empty directory",
+		Long: `Restore a recovery point to an empty directory, each query root below its own
+name. Without a choice it is the newest point that was found whole. Every byte is
+compared with its hash. What was interrupted goes on with the same command line
+and the same point; a directory that holds anything else is refused.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.run(c.run),
+	}
+	flags := cmd.Flags()
+	c.where.add(flags)
+	flags.StringVar(&c.point, "point", "", "id of the point")
+	flags.StringVar(&c.at, "at", "", "take the newest point that was begun at this time or before, such as 2026-05-04T12:00:00Z")
+	flags.StringArrayVar(&c.batches, "batch", nil, "take the newest point that is not past this batch: ROOT=N, or N of the only query root; may be repeated")
+	flags.StringArrayVar(&c.roots, "root", nil, "query root to restore; may be repeated (default all)")
+	flags.BoolVar(&c.unverified, "unverified", false, "also take a point that was not verified")
+	a.outputFlag(cmd)
+	return cmd
+}
+
+func (c *restoreCommand) run(ctx context.Context, args []string) error {
+	target, err := filepath.Abs(args[0])
+	if err != nil {
+		return usage("directory %q: %w", args[0], err)
+	}
+	p := c.newProgress()
+	defer p.done()
+	repo, err := c.repository(ctx, &c.where, p.report)
+	if err != nil {
+		return err
+	}
+	id, err := c.choose(ctx, repo, target)
+	if err != nil {
+		return err
+	}
+	c.log.Info("Restoring", "point", id, "from", repo.place, "to", target)
+	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots})
+	if err != nil {
+		return err
+	}
+	p.done()
+	result := restoreResult{repo.place, target, record}
+	return c.print(result, result.text)
+}
+
+// choose finds the point. What was begun without naming one goes on with the
+// point of its first run, even if there is a newer one by now.
+func (c *restoreCommand) choose(ctx context.Context, repo *repository, target string) (string, error) {
+	if c.point != "" {
+		if c.at != "" || len(c.batches) > 0 {
+			return "", usage("--point names one point; --at and --batch are not allowed beside it")
+		}
+		return c.point, nil
+	}
+	points, err := repo.Points(ctx)
+	if err != nil {
+		return "", err
+	}
+	selector, err := c.selector(points)
+	if err != nil {
+		return "", err
+	}
+	if c.at == "" && len(c.batches) == 0 {
+		if id := begun(target); id != "" {
+			return id, nil
+		}
+	}
+	point, err := backup.Select(points, selector)
+	if err != nil {
+		return "", fmt.Errorf("choose a point of %s: %w", repo.place, err)
+	}
+	return point.ID, nil
+}
+
+// begun returns the point of an unfinished restore.
+func begun(target string) string {
+	record, err := backup.ReadRestoreRecord(target)
+	if err != nil || record == nil || record.State == backup.RestoreComplete {
+		return ""
+	}
+	return record.Point
+}
+
+func (c *restoreCommand) selector(points []backup.Point) (backup.Selector, error) {
+	s := backup.Selector{Unverified: c.unverified, MaxBatch: map[string]int64{}}
+	if c.at != "" {
+		at, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			return s, usage("--at is %q; allowed is a time such as 2026-05-04T12:00:00Z", c.at)
+		}
+		s.NotAfter = at
+	}
+	for _, text := range c.batches {
+		root, number := "", text
+		if i := strings.LastIndexByte(text, '='); i >= 0 {
+			root, number = text[:i], text[i+1:]
+		}
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < 0 {
+			return s, usage("--batch is %q; allowed is ROOT=N or N with a whole number", text)
+		}
+		if root == "" {
+			if root, err = onlyRoot(points); err != nil {
+				return s, err
+			}
+		}
+		s.MaxBatch[root] = n
+	}
+	return s, nil
+}
+
+// onlyRoot is the query root of points that all have the same one.
+func onlyRoot(points []backup.Point) (string, error) {
+	names := map[string]bool{}
+	for _, p := range points {
+		if p.Manifest == nil {
+			continue
+		}
+		for _, root := range p.Manifest.Roots {
+			names[root.Root] = true
+		}
+	}
+	if len(names) > 1 {
+		return "", usage("--batch needs ROOT=N, since the points have several query roots: %s", strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+	}
+	for name := range names {
+		return name, nil
+	}
+	return ".", nil
+}
+
+func (r restoreResult) text(w io.Writer) {
+	fmt.Fprintf(w, "Restored point %s to %s: %d files, %s.\n", r.Record.Point, r.Target, r.Record.Files, size(r.Record.Bytes))
+	fmt.Fprintln(w, "ROOT\tBATCH\tQUERY\tSTATE STORE")
+	for _, root := range r.Record.Roots {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", root.Root, root.Batch, root.QueryID, root.Provider)
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sparkpipeline.dev/operator/internal/backup"
+	"sparkpipeline.dev/operator/internal/objectstore"
+	"sparkpipeline.dev/operator/internal/objectstore/objectstoretest"
+)
+
+// threePoints are of batches 7, 8 and 9, an hour apart; the second has another
+// root too.
+func threePoints(t *testing.T) (*objectstoretest.Memory, [3]string) {
+	t.Helper()
+	store := &objectstoretest.Memory{}
+	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	return store, [3]string{
+		seed(t, store, holder, at, whole(t, tree(t, sample("7")), "orders", 7)),
+		seed(t, store, holder, at.Add(time.Hour), whole(t, tree(t, sample("8")), "orders", 8), whole(t, tree(t, sample("2")), "deep/returns", 2)),
+		seed(t, store, holder, at.Add(2*time.Hour), whole(t, tree(t, sample("9")), "orders", 9)),
+	}
+}
+
+func TestRestoreChoosesThePoint(t *testing.T) {
+	store, ids := threePoints(t)
+	for choice, want := range map[string]int{
+		"":                               2,
+		"--at 2026-05-04T13:59:59Z":      1,
+		"--at 2026-05-04T14:30:00+02:00": 0,
+		"--batch orders=8":               1,
+		"--batch orders=7":               0,
+		"--batch deep/returns=2":         1,
+		"--point " + ids[0]:              0,
+		"--root orders --batch orders=8": 1,
+		"--batch orders=9 --at 2027-01-01T00:00:00Z": 2,
+	} {
+		t.Run(choice, func(t *testing.T) {
+			target := filepath.Join(t.TempDir(), "root")
+			line := append([]string{"restore", "-o", "json", target}, laptop...)
+			r := runAgent(t, buckets{"b-backups": store}.use, append(line, strings.Fields(choice)...)...)
+			var got restoreResult
+			if err := json.Unmarshal([]byte(r.out), &got); err != nil || r.code != 0 {
+				t.Fatalf("code %d: %s%s", r.code, r.out, r.errOut)
+			}
+			if got.Record.Point != ids[want] || got.Record.State != backup.RestoreComplete {
+				t.Errorf("restored %+v, want point %d of %q", got.Record, want, ids)
+			}
+			expected := map[string]string{}
+			for name, content := range sample([]string{"7", "8", "9"}[want]) {
+				expected["orders/"+name] = content
+			}
+			if want == 1 && !strings.Contains(choice, "--root") {
+				for name, content := range sample("2") {
+					expected["deep/returns/"+name] = content
+				}
+			}
+			if found := contentOf(t, target); !maps.Equal(found, expected) {
+				t.Errorf("restored %v, want %v", found, expected)
+			}
+		})
+	}
+}
+
+func TestRestoreRefuses(t *testing.T) {
+	store, ids := threePoints(t)
+	full := tree(t, map[string]string{"precious": "x"})
+	empty := filepath.Join(t.TempDir(), "root")
+	for title, test := range map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"a target with files":      {[]string{full}, CodeNotEmpty, `it holds "precious"`},
+		"no target":                {nil, CodeUsage, "accepts 1 arg(s)"},
+		"an unknown point":         {[]string{empty, "--point", strings.Replace(ids[0], "2026", "2025", 1)}, CodeNoPoint, "there is no point"},
+		"a point and a time":       {[]string{empty, "--point", ids[0], "--at", "2026-05-04T13:00:00Z"}, CodeUsage, "not allowed beside it"},
+		"a time without a date":    {[]string{empty, "--at", "13:00"}, CodeUsage, `--at is "13:00"`},
+		"a batch of no number":     {[]string{empty, "--batch", "orders=x"}, CodeUsage, `--batch is "orders=x"`},
+		"a batch of which root":    {[]string{empty, "--batch", "8"}, CodeUsage, "several query roots: deep/returns, orders"},
+		"a time before all":        {[]string{empty, "--at", "2026-05-04T11:00:00Z"}, CodeNoPoint, "is too new"},
+		"a batch before all":       {[]string{empty, "--batch", "orders=1"}, CodeNoPoint, "has batch"},
+		"a root that is not there": {[]string{empty, "--root", "nobody"}, CodeNoPoint, `"nobody"`},
+	} {
+		t.Run(title, func(t *testing.T) {
+			line := append([]string{"restore"}, laptop...)
+			r := runAgent(t, buckets{"b-backups": store}.use, append(line, test.args...)...)
+			if r.code != test.code || !strings.Contains(r.errOut, test.says) {
+				t.Errorf("code %d, want %d; %s, want %q", r.code, test.code, r.errOut, test.says)
+			}
+		})
+	}
+	if found := contentOf(t, full); len(found) != 1 || found["precious"] != "x" {
+		t.Errorf("the target with files holds %v", found)
+	}
+}
+
+// A run that was cut off goes on with its own point, though there is a newer one.
+func TestRestoreGoesOnWhereItStopped(t *testing.T) {
+	store, ids := threePoints(t)
+	target := filepath.Join(t.TempDir(), "root")
+	interrupted := errors.New("connection lost")
+	store.Before = func(o objectstoretest.Operation) error {
+		if o.Name == "Get" && strings.Contains(o.Key, "/objects/") {
+			return &objectstore.Error{Kind: objectstore.KindNetwork, Action: "s3:GetObject", Err: interrupted}
+		}
+		return nil
+	}
+	line := append([]string{"restore", target}, laptop...)
+	r := runAgent(t, buckets{"b-backups": store}.use, append(line, "--point", ids[1])...)
+	if r.code != CodeUnreachable {
+		t.Fatalf("code %d: %s", r.code, r.errOut)
+	}
+	store.Before = nil
+	r = runAgent(t, buckets{"b-backups": store}.use, line...)
+	record, err := backup.ReadRestoreRecord(target)
+	if r.code != 0 || err != nil || record.Point != ids[1] || record.State != backup.RestoreComplete {
+		t.Errorf("code %d, record %+v, %v: %s", r.code, record, err, r.errOut)
+	}
+}
+
+func TestRestoreOfADamagedPointIsAFinding(t *testing.T) {
+	store, ids := threePoints(t)
+	for _, key := range store.Keys() {
+		if strings.Contains(key, "/objects/") {
+			store.Change(key, func(body []byte) []byte { body[len(body)/2] ^= 1; return body })
+		}
+	}
+	target := filepath.Join(t.TempDir(), "root")
+	line := append([]string{"restore", target, "--point", ids[0]}, laptop...)
+	r := runAgent(t, buckets{"b-backups": store}.use, line...)
+	if r.code != CodeFinding || !strings.Contains(r.errOut, "damaged") {
+		t.Errorf("code %d: %s", r.code, r.errOut)
+	}
+	if record, err := backup.ReadRestoreRecord(target); err == nil && record != nil && record.State == backup.RestoreComplete {
+		t.Error("what is damaged was called complete")
+	}
+}
+
+func TestASignalStopsARestore(t *testing.T) {
+	store, _ := threePoints(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	store.Before = func(o objectstoretest.Operation) error {
+		cancel()
+		return ctx.Err()
+	}
+	line := append([]string{"restore", filepath.Join(t.TempDir(), "root")}, laptop...)
+	r := runAgentContext(t, ctx, buckets{"b-backups": store}.use, line...)
+	if r.code != CodeInterrupted || !strings.Contains(r.errOut, "restore was stopped by a signal") {
+		t.Errorf("code %d: %s", r.code, r.errOut)
+	}
+}
