@@ -53,7 +53,10 @@ func alerts(in Input) ([]Object, error) {
 		}
 		r := monitoringv1.Rule{
 			Alert: string(a.name), Expr: intstr.FromString(a.expr),
-			Labels: map[string]string{"severity": a.severity, "pipeline": p.Name, "pipeline_namespace": p.Namespace},
+			// Alertmanager's operator lets a route of a namespace see only alerts that
+			// carry that namespace; the series have the one of who was scraped, or none.
+			Labels: map[string]string{"severity": a.severity, "namespace": p.WorkloadNamespace(),
+				"pipeline": p.Name, "pipeline_namespace": p.Namespace},
 			Annotations: map[string]string{
 				"summary":     a.summary + " (" + p.Namespace + "/" + p.Name + ")",
 				"description": a.says,

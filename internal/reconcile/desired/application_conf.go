@@ -49,6 +49,10 @@ func sparkConf(in Input) (map[string]string, error) {
 		}
 		conf[name] = string(in.Pipeline.Spec.Application.SparkConf[name])
 	}
+	if in.Facts.Encryption == v1alpha1.SecurityAES && !hasGCM(in.Pipeline.Spec.SparkVersion) {
+		return nil, &InvalidError{Field: "spec.sparkVersion", Found: in.Pipeline.Spec.SparkVersion + " with encryption AES",
+			Allowed: "3.5.2 or later, the first with AES-GCM, or spec.security.encryption Disabled"}
+	}
 	for _, owned := range []map[string]string{
 		confRun(in.Pipeline), confVolumes(in), confMetrics(), confSecurity(in), confObjectStore(in.Pipeline),
 	} {
@@ -174,6 +178,14 @@ func confMetrics() map[string]string {
 		"spark.ui.prometheus.enabled":                       "true",
 		"spark.sql.streaming.metricsEnabled":                "true",
 	}
+}
+
+// hasGCM says whether a Spark of that version has authenticated encryption, which
+// came with 3.5.2 and 4.0 (SPARK-47172).
+func hasGCM(version string) bool {
+	patch, is35 := strings.CutPrefix(version, "3.5.")
+	n, err := strconv.Atoi(patch)
+	return !is35 || err == nil && n >= 2
 }
 
 // confSecurity authenticates Spark's processes to each other and encrypts what

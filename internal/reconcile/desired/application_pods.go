@@ -19,6 +19,13 @@ import (
 // check against runAsNonRoot, so its number is said.
 const sparkUser = 185
 
+// Names of the operator's init containers.
+const (
+	initGuard = "guard"
+	initTrust = "trust"
+	initJMX   = "jmx-agent"
+)
+
 const (
 	jmxRules      = "/opt/sparkpipeline/jmx/rules.yaml"
 	jmxInjected   = "/opt/sparkpipeline/jmx/jmx_prometheus_javaagent.jar"
@@ -43,6 +50,10 @@ func driverTemplate(in Input) (*corev1.PodTemplateSpec, error) {
 	if err := checkEnv(p); err != nil {
 		return nil, err
 	}
+	if p.Spec.Monitoring.JMX == v1alpha1.JMXInjected && in.Defaults.JMXImage == "" {
+		return nil, &InvalidError{Field: "spec.monitoring.jmx", Found: string(v1alpha1.JMXInjected),
+			Allowed: "Disabled or Image, because this install of the operator has no --jmx-image to take the exporter from"}
+	}
 	t := sparkTemplate(in, driverContainer)
 	c := &t.Spec.Containers[0]
 	probe := func(period, failures int32) *corev1.Probe {
@@ -60,9 +71,10 @@ func driverTemplate(in Input) (*corev1.PodTemplateSpec, error) {
 	t.Spec.Tolerations = append(quickEviction(), class.Tolerations...)
 	if in.Defaults.Guard {
 		t.Spec.InitContainers = append(t.Spec.InitContainers, guardContainer(in))
+		t.Spec.Volumes = append(t.Spec.Volumes, agentVolumes(p)...)
 		t.Spec.Volumes = append(t.Spec.Volumes, guardVolume(p))
 	}
-	return underlay("spec.driver.podTemplate", p.Spec.Driver.PodTemplate, t, driverContainer)
+	return underlay(in, "spec.driver.podTemplate", p.Spec.Driver.PodTemplate, t, driverContainer)
 }
 
 // executorTemplate is the template of the executors' pods.
@@ -75,7 +87,7 @@ func executorTemplate(in Input) (*corev1.PodTemplateSpec, error) {
 	t.Spec.NodeSelector, t.Spec.Tolerations = class.NodeSelector, class.Tolerations
 	t.Spec.TopologySpreadConstraints = spread(p.Spec.Executor.Scheduling.Spread, sparkSelector(p, "executor"))
 	t.Spec.AutomountServiceAccountToken = new(false)
-	return underlay("spec.executor.podTemplate", p.Spec.Executor.PodTemplate, t, executorContainer)
+	return underlay(in, "spec.executor.podTemplate", p.Spec.Executor.PodTemplate, t, executorContainer)
 }
 
 // sparkTemplate is what driver and executors have in common.
@@ -139,7 +151,7 @@ func addJMX(in Input, t *corev1.PodTemplateSpec) {
 	t.Spec.Volumes = append(t.Spec.Volumes, emptyDir("jmx-agent"))
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "jmx-agent", MountPath: jmxInjected, SubPath: "jmx_prometheus_javaagent.jar", ReadOnly: true})
 	t.Spec.InitContainers = append(t.Spec.InitContainers, corev1.Container{
-		Name: "jmx-agent", Image: in.Defaults.JMXImage,
+		Name: initJMX, Image: in.Defaults.JMXImage,
 		Command:         []string{"cp", "/jmx_prometheus_javaagent.jar", "/agent/"},
 		VolumeMounts:    []corev1.VolumeMount{{Name: "jmx-agent", MountPath: "/agent"}},
 		SecurityContext: containerSecurity(), Resources: small("50m", "64Mi"),
@@ -156,8 +168,9 @@ func addTrust(p *v1alpha1.SparkPipeline, t *corev1.PodTemplateSpec) {
 	// The password of a trust store guards nothing: certificates are public.
 	c.Env = append(c.Env, corev1.EnvVar{Name: "JDK_JAVA_OPTIONS", Value: "-Djavax.net.ssl.trustStore=" + trustStore + " -Djavax.net.ssl.trustStorePassword=changeit"})
 	t.Spec.InitContainers = append(t.Spec.InitContainers, corev1.Container{
-		Name: "trust", Image: p.Spec.Image,
+		Name: initTrust, Image: p.Spec.Image,
 		Command: []string{"/bin/sh", "-ec", `home=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")}
+rm -f ` + trustStore + `
 keytool -importkeystore -noprompt -srckeystore "$home/lib/security/cacerts" -srcstorepass changeit -destkeystore ` + trustStore + ` -deststorepass changeit
 keytool -importcert -noprompt -alias object-store -file /object-store-ca/ca.crt -keystore ` + trustStore + ` -storepass changeit`},
 		VolumeMounts: []corev1.VolumeMount{
@@ -174,7 +187,7 @@ keytool -importcert -noprompt -alias object-store -file /object-store-ca/ca.crt 
 // a ConfigMap that the operator keeps, so they are current for every retry.
 func guardContainer(in Input) corev1.Container {
 	p := in.Pipeline
-	c := agentContainer(in, "guard")
+	c := agentContainer(in, initGuard)
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "guard", MountPath: "/etc/sparkpipeline/guard", ReadOnly: true})
 	if CheckpointClaim(in) != "" {
 		// Spark gives the claim's volume this name.

@@ -3,6 +3,7 @@
 package desired_test
 
 import (
+	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -21,11 +22,19 @@ func cases(t *testing.T) []testdata.Case {
 	return all
 }
 
-// caseNamed is one of them.
+// parsed reads the manifests once, for the many tests that begin with one of them.
+var parsed = sync.OnceValues(testdata.Cases)
+
+// caseNamed is one of them, with a pipeline of its own.
 func caseNamed(t *testing.T, name string) desired.Input {
 	t.Helper()
-	for _, c := range cases(t) {
+	all, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
 		if c.Name == name {
+			c.Input.Pipeline = c.Input.Pipeline.DeepCopy()
 			return c.Input
 		}
 	}

@@ -55,10 +55,8 @@ func checkpointMount(in Input, readOnly bool) *mount {
 func cronjob(in Input, command string, schedule v1alpha1.CronSchedule, seconds int64, m *mount) *batchv1.CronJob {
 	p := in.Pipeline
 	c := agentContainer(in, command)
-	c.VolumeMounts = []corev1.VolumeMount{
-		{Name: "config", MountPath: agentConfigPath, ReadOnly: true}, {Name: "tmp", MountPath: "/tmp"}}
-	volumes := []corev1.Volume{emptyDir("tmp"), {Name: "config", VolumeSource: corev1.VolumeSource{
-		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: p.Name + "-agent"}}}}}
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "tmp", MountPath: "/tmp"})
+	volumes := append(agentVolumes(p), emptyDir("tmp"))
 	if m != nil {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: m.readOnly})
 		volumes = append(volumes, claimVolume(m.name, m.claim, m.readOnly))

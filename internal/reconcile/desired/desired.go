@@ -149,6 +149,7 @@ func convert(scheme *runtime.Scheme, o Object) (*unstructured.Unstructured, erro
 	}
 	delete(content, "status")
 	stripUnset(content)
+	stripEmptySpec(content)
 	u := &unstructured.Unstructured{Object: content}
 	u.SetGroupVersionKind(kinds[0])
 	return u, nil
@@ -164,6 +165,21 @@ func keepFromGitOps(u *unstructured.Unstructured) {
 	annotations["argocd.argoproj.io/sync-options"] = "Prune=false,Delete=false"
 	annotations["kustomize.toolkit.fluxcd.io/prune"] = "disabled"
 	u.SetAnnotations(annotations)
+}
+
+// stripEmptySpec removes a spec, or a selector of namespaces right in it, that says
+// nothing. Deeper down an empty selector means everything.
+func stripEmptySpec(content map[string]any) {
+	spec, ok := content["spec"].(map[string]any)
+	if !ok {
+		return
+	}
+	if of, ok := spec["namespaceSelector"].(map[string]any); ok && len(of) == 0 {
+		delete(spec, "namespaceSelector")
+	}
+	if len(spec) == 0 {
+		delete(content, "spec")
+	}
 }
 
 // stripUnset removes what Go's zero values leave behind: nulls, and the empty

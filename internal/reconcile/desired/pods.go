@@ -3,8 +3,13 @@
 package desired
 
 import (
+	"path"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"sparkpipeline.dev/operator/api/v1alpha1"
+	"sparkpipeline.dev/operator/internal/agent/config"
 )
 
 // operatorUser is the user of the operator's own image.
@@ -41,6 +46,32 @@ func small(cpu, memory string) corev1.ResourceRequirements {
 // agentConfigPath is where the agent finds what it works on.
 const agentConfigPath = "/etc/sparkpipeline/agent"
 
+// Volumes of the agent, by names that no volume of Spark has.
+const (
+	volumeAgentConfig = "agent-config"
+	volumeAgentCA     = "agent-ca"
+)
+
+// agentMounts and agentVolumes bring the agent its configuration, and the
+// certificate authority of the object store where the spec names one.
+func agentMounts(p *v1alpha1.SparkPipeline) []corev1.VolumeMount {
+	out := []corev1.VolumeMount{{Name: volumeAgentConfig, MountPath: agentConfigPath, ReadOnly: true}}
+	if p.Spec.ObjectStore.CASecret != nil {
+		out = append(out, corev1.VolumeMount{Name: volumeAgentCA, MountPath: path.Dir(config.CAFile), ReadOnly: true})
+	}
+	return out
+}
+
+func agentVolumes(p *v1alpha1.SparkPipeline) []corev1.Volume {
+	out := []corev1.Volume{{Name: volumeAgentConfig, VolumeSource: corev1.VolumeSource{
+		ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: p.Name + "-agent"}}}}}
+	if ca := p.Spec.ObjectStore.CASecret; ca != nil {
+		out = append(out, corev1.Volume{Name: volumeAgentCA, VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: ca.Name}}})
+	}
+	return out
+}
+
 // agentContainer runs one command of the agent. All it needs to know is in the
 // ConfigMap of agentConfig; secrets come by environment.
 func agentContainer(in Input, command string) corev1.Container {
@@ -52,6 +83,7 @@ func agentContainer(in Input, command string) corev1.Container {
 		Env:             objectStoreEnv(in.Pipeline),
 		SecurityContext: containerSecurity(),
 		Resources:       small("100m", "256Mi"),
+		VolumeMounts:    agentMounts(in.Pipeline),
 		// What the agent found is its last word.
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
