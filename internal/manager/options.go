@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type Options struct {
 	MetricsAddress      string
 	ProbeAddress        string
+	ProfileAddress      string
 	LeaderElection      bool
 	LeaderNamespace     string
 	Namespaces          string
@@ -41,6 +43,7 @@ type Options struct {
 func (o *Options) Bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "Address of the metrics, served over TLS to those whom the API server authorizes. 0 serves none.")
 	fs.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz.")
+	fs.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "Address of Go's profiles below /debug/pprof, served without authorization: loopback alone is safe. Empty serves none.")
 	fs.BoolVar(&o.LeaderElection, "leader-elect", true, "Elect a leader, so that one of several replicas works.")
 	fs.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "Namespace of the lease. Empty: the one that the manager runs in.")
 	fs.StringVar(&o.Namespaces, "namespaces", "", "Namespaces to work in, with commas between them. Empty: all. With a list no right beyond these namespaces is needed.")
@@ -49,7 +52,7 @@ func (o *Options) Bind(fs *flag.FlagSet) {
 	fs.IntVar(&o.Workers, "workers", 4, "Number of pipelines that are reconciled side by side.")
 	fs.StringVar(&o.AgentImage, "agent-image", os.Getenv("OPERATOR_IMAGE"), "Image of the agent. Default: the environment variable OPERATOR_IMAGE.")
 	fs.StringVar(&o.JMXImage, "jmx-image", "", "Image that holds the JMX exporter's jar at /jmx_prometheus_javaagent.jar, for spec.monitoring.jmx Injected.")
-	fs.StringVar(&o.VeleroNamespace, "velero-namespace", "velero", "Namespace in which Velero looks for Schedules.")
+	fs.StringVar(&o.VeleroNamespace, "velero-namespace", "velero", "Namespace in which Velero looks for Schedules. With --namespaces it must be among them, or there are none.")
 	fs.StringVar(&o.PrometheusNamespace, "prometheus-namespace", "", "Namespace of the cluster's Prometheus. Empty: any namespace may scrape.")
 	fs.StringVar(&o.Placement, "placement", "none", "Preset of labels and tolerations for kinds of nodes: none, eks, gke, aks or karpenter.")
 	fs.StringVar(&o.PlacementFile, "placement-file", "", "YAML file that maps OnDemand and Spot to nodeSelector and tolerations. It replaces the preset.")
@@ -78,8 +81,13 @@ func (o Options) defaults() (desired.Defaults, error) {
 	if err != nil {
 		return desired.Defaults{}, err
 	}
+	velero := o.VeleroNamespace
+	if mine := o.namespaces(); len(mine) > 0 && !slices.Contains(mine, velero) {
+		// The operator has no rights there.
+		velero = ""
+	}
 	return desired.Defaults{
-		AgentImage: o.AgentImage, JMXImage: o.JMXImage, VeleroNamespace: o.VeleroNamespace,
+		AgentImage: o.AgentImage, JMXImage: o.JMXImage, VeleroNamespace: velero,
 		PrometheusNamespace: o.PrometheusNamespace,
 		DedicatedNamespaces: o.DedicatedNamespaces && len(o.namespaces()) == 0,
 		QuotaCeiling:        ceiling, Placement: placement,
