@@ -83,6 +83,7 @@ func managerOptions(scheme *runtime.Scheme, o Options) ctrl.Options {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 		},
 		HealthProbeBindAddress:        o.ProbeAddress,
+		PprofBindAddress:              o.ProfileAddress,
 		LeaderElection:                o.LeaderElection,
 		LeaderElectionID:              leaderID + "-" + o.InstallID,
 		LeaderElectionNamespace:       o.LeaderNamespace,

@@ -71,16 +71,28 @@ func start(ctx context.Context, root, dir string, log io.Writer, group string, a
 	if err != nil {
 		return nil, err
 	}
+	return w, w.connect()
+}
+
+// On takes a control plane that already runs for a stage: kubeconfig has all
+// rights, bin is the directory of kubectl, and dir is where the stage writes.
+func On(root, dir, bin, kubeconfig string, log io.Writer) (*World, error) {
+	w := &World{Root: root, Dir: dir, Kubeconfig: kubeconfig, Log: log, bin: bin}
+	return w, w.connect()
+}
+
+func (w *World) connect() error {
+	var err error
 	w.Config, err = clientcmd.BuildConfigFromFlags("", w.Kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+		return fmt.Errorf("read the kubeconfig: %w", err)
 	}
 	w.Config.QPS = -1 // What is measured here is the operator, not this client.
 	w.Client, err = client.New(w.Config, client.Options{Scheme: manager.Scheme()})
 	if err != nil {
-		return nil, fmt.Errorf("make a client: %w", err)
+		return fmt.Errorf("make a client: %w", err)
 	}
-	return w, nil
+	return nil
 }
 
 // Down stops the processes of the stage in dir, and its cluster.
