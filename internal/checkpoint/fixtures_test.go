@@ -63,7 +63,7 @@ func readJSON[T any](t *testing.T, name string) T {
 }
 
 // unpack writes the root of a case into a new directory, with the times it had.
-func unpack(t *testing.T, name string) string {
+func unpack(t testing.TB, name string) string {
 	t.Helper()
 	file, err := os.Open(filepath.Join(fixtures, name, "root.tar.gz"))
 	if err != nil {
@@ -87,7 +87,7 @@ func unpack(t *testing.T, name string) string {
 	}
 }
 
-func writeEntry(t *testing.T, to string, header *tar.Header, content io.Reader) {
+func writeEntry(t testing.TB, to string, header *tar.Header, content io.Reader) {
 	t.Helper()
 	if header.Typeflag == tar.TypeDir {
 		if err := os.MkdirAll(to, 0o755); err != nil {

@@ -15,8 +15,8 @@ import (
 type Options struct {
 	// Level is the highest level to judge; 0: LevelChecksums.
 	Level int
-	// Place is where the root will be used, if that is not where it is read: a
-	// path, or a URI. Roots of transformWithState start only where they were made.
+	// Place is where the root will be used: a path, or a URI. Roots of
+	// transformWithState start only where they were made. Empty: not judged.
 	Place string
 	// Record of an earlier look; nil: none.
 	Record *Record
@@ -73,8 +73,12 @@ func (j *judge) broken(level int, kind, at, format string, args ...any) {
 	j.add(level, SeverityError, kind, at, format, args...)
 }
 
+func newJudge(r *Root, o Options) *judge {
+	return &judge{Root: r, o: o, damaged: map[string]bool{}, needed: map[string]bool{}, sharedOf: map[string][]string{}, operatorMeta: map[int64]*operatorMetadata{}}
+}
+
 func (r *Root) verify(ctx context.Context, o Options) (*Report, error) {
-	j := &judge{Root: r, o: o, damaged: map[string]bool{}, needed: map[string]bool{}, sharedOf: map[string][]string{}, operatorMeta: map[int64]*operatorMetadata{}}
+	j := newJudge(r, o)
 	if j.o.Level == 0 {
 		j.o.Level = LevelChecksums
 	}

@@ -200,7 +200,7 @@ func (j *judge) schemaV2(ctx context.Context, op *operator, m *operatorMetadata)
 	for _, s := range m.Stores {
 		for _, recorded := range s.Schemas {
 			at, inside := within(j.o.Place, recorded)
-			if !inside && m.boundToPlace() {
+			if !inside && j.o.Place != "" && m.boundToPlace() {
 				j.spoiled = true
 				j.broken(LevelStructure, KindSchemaPathElsewhere, m.path, "names the schema file %s; the root is at %s, and %s starts only where its root was made", clip(recorded), j.o.Place, clip(m.Info.Name))
 				continue

@@ -27,6 +27,7 @@ func compare(t *testing.T, got *Report, want expectation) {
 func TestRootsOfRealSparkAreHealthy(t *testing.T) {
 	for _, name := range cases(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			want := expected(t, name)
 			got := verifyDir(t, unpack(t, name), Options{Place: want.MadeAt})
 			compare(t, got, want)
@@ -48,6 +49,7 @@ func TestDamagesThatSparkWasTriedOn(t *testing.T) {
 	for _, d := range readJSON[[]damage](t, filepath.Join(fixtures, "damage.json")) {
 		name := d.Base + "/" + d.Name
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			root := unpack(t, d.Base)
 			o := Options{Place: placeOf(t, d.Base)}
 			if d.Expect.Level == "manifest" || slices.Contains(onlyByRecord, name) {
