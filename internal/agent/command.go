@@ -85,9 +85,11 @@ func (a *agent) command() *cobra.Command {
 func (a *agent) commands() []*cobra.Command {
 	return []*cobra.Command{
 		a.checkCommand(),
+		a.backupCommand(),
 		a.pointsCommand(),
 		a.pruneCommand(),
 		a.restoreCommand(),
+		a.verifyCommand(),
 		a.versionCommand(),
 	}
 }

@@ -99,6 +99,15 @@ type Report struct {
 	Findings []Finding `json:"findings"`
 }
 
+// Worst is the first finding that makes the root unhealthy; false: it is healthy.
+func (r *Report) Worst() (Finding, bool) {
+	i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Severity == SeverityError })
+	if i < 0 {
+		return Finding{}, false
+	}
+	return r.Findings[i], true
+}
+
 // mostFindings of one kind are told; what is wrong with a thousand partitions is
 // told by the first ones.
 const mostFindings = 20
