@@ -3,15 +3,20 @@
 package agent
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"sparkpipeline.dev/operator/internal/backup"
+	"sparkpipeline.dev/operator/internal/objectstore"
 	"sparkpipeline.dev/operator/internal/objectstore/objectstoretest"
 )
 
@@ -102,3 +107,40 @@ func sample(batch string) map[string]string {
 		"metadata": `{"id":"a"}`, "offsets/" + batch: "v1\n{}\n", "commits/" + batch: "v1\n{}", "state/0/0/" + batch + ".delta": "state of " + batch,
 	}
 }
+
+// sparkRoot unpacks a root that real Spark made to a directory.
+func sparkRoot(t *testing.T, name, dir string) {
+	t.Helper()
+	file, err := os.Open(filepath.Join("..", "checkpoint", "testdata", "spark", name, "root.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	plain, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for archive := tar.NewReader(plain); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(header.Name, "root/")
+		if header.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		body, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, header.ModTime, map[string]string{name: string(body)})
+	}
+}
+
+var putOptions = objectstore.PutOptions{}

@@ -235,3 +235,13 @@ func (w stopwatch) elapsed() time.Duration {
 	now := w.now()
 	return max(now.Sub(w.start), now.Round(0).Sub(w.start.Round(0)))
 }
+
+// Newest returns the manifest of the newest point that can be read; nil when
+// there is none.
+func (r *Repository) Newest(ctx context.Context) (*Manifest, error) {
+	ids, err := r.pointIDs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.newestReadable(ctx, ids)
+}
