@@ -73,12 +73,13 @@ func exists(label string) (labels.Selector, error) {
 	return labels.NewSelector().Add(*requirement), nil
 }
 
-// nameOnly keeps of a CRD its name, which says what it brings.
+// nameOnly keeps of a CRD its name, which says what it brings, and whether it is
+// going.
 func nameOnly(o any) (any, error) {
 	crd, ok := o.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return o, nil
 	}
 	return &metav1.PartialObjectMetadata{TypeMeta: crd.TypeMeta, ObjectMeta: metav1.ObjectMeta{
-		Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion}}, nil
+		Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, DeletionTimestamp: crd.DeletionTimestamp}}, nil
 }

@@ -126,7 +126,8 @@ func (r *Reconciler) applyChildren(ctx context.Context, p *v1alpha1.SparkPipelin
 	}
 	items := make([]apply.Item, len(children))
 	for i, c := range children {
-		items[i] = apply.Item{Object: c.Object, Wave: c.Wave, Durable: c.Durable, Once: c.Once}
+		items[i] = apply.Item{Object: c.Object, Wave: c.Wave, Durable: c.Durable, Once: c.Once,
+			Missing: !r.APIs.Installed(c.Object.GroupVersionKind())}
 		if c.Once {
 			items[i].Fill = fillSecret
 		}

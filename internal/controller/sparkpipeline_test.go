@@ -98,10 +98,10 @@ func historyServerRuns(p *v1alpha1.SparkPipeline) {
 // quiet waits until the operator sends nothing more for the pipeline, and forgets
 // what it has sent.
 func quiet(p *v1alpha1.SparkPipeline) {
-	requests.take(p.Namespace)
-	Eventually(func() []string {
-		return requests.take(p.Namespace)
-	}).WithPolling(300 * time.Millisecond).Should(BeEmpty())
+	Eventually(func(g Gomega) {
+		requests.take(p.Namespace)
+		g.Consistently(func() []string { return requests.take(p.Namespace) }).WithTimeout(200 * time.Millisecond).Should(BeEmpty())
+	}).Should(Succeed())
 }
 
 // child answers with the metadata of a child as the API server has it.

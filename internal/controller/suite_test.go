@@ -140,18 +140,56 @@ func startManager(config *rest.Config) {
 }
 
 // recorder counts the requests of the operator, those of watches and leases
-// apart.
+// apart, and can answer in the place of the API server.
 type recorder struct {
-	mu   sync.Mutex
-	seen []string
+	mu      sync.Mutex
+	seen    []string
+	watches []string
+	// fault answers a request if its answer is not nil.
+	fault func(*http.Request) *http.Response
+}
+
+// inject lets requests be answered by fault until the spec ends.
+func (r *recorder) inject(fault func(*http.Request) *http.Response) {
+	set := func(f func(*http.Request) *http.Response) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.fault = f
+	}
+	set(fault)
+	DeferCleanup(func() { set(nil) })
+}
+
+// takeWatches answers with the watches that were begun since the last call on
+// paths that contain the word.
+func (r *recorder) takeWatches(word string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, s := range r.watches {
+		if strings.Contains(s, word) {
+			out = append(out, s)
+		}
+	}
+	r.watches = nil
+	return out
 }
 
 func (r *recorder) around(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(req *http.Request) (*http.Response, error) {
-		if req.URL.Query().Get("watch") == "" && !strings.Contains(req.URL.Path, "/leases") && !strings.Contains(req.URL.Path, "/events") {
-			r.mu.Lock()
+		r.mu.Lock()
+		switch {
+		case req.URL.Query().Get("watch") != "":
+			r.watches = append(r.watches, req.URL.Path)
+		case !strings.Contains(req.URL.Path, "/leases") && !strings.Contains(req.URL.Path, "/events"):
 			r.seen = append(r.seen, req.Method+" "+req.URL.Path)
-			r.mu.Unlock()
+		}
+		fault := r.fault
+		r.mu.Unlock()
+		if fault != nil {
+			if answer := fault(req); answer != nil {
+				return answer, nil
+			}
 		}
 		return next.RoundTrip(req)
 	})

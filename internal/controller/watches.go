@@ -84,7 +84,7 @@ func (w watcher) all(clusterWide bool) error {
 				})),
 			source.Kind(w.cache, namespaceMetadata(), handler.TypedEnqueueRequestsFromMapFunc(w.inNamespace),
 				annotationChanged{}),
-			&crdSource{cache: w.cache, apis: w.apis, watch: w.optional, wake: w.wakeAll})
+			&crdSource{cache: w.cache, apis: w.apis, watch: w.children, wake: w.wakeAll})
 	}
 	for _, s := range sources {
 		if err := w.controller.Watch(s); err != nil {
@@ -114,11 +114,6 @@ func (w watcher) distinct() []schema.GroupVersionKind {
 		out = append(out, sparkapi.GroupVersionKind)
 	}
 	return out
-}
-
-// optional begins to watch a kind whose CRD has just appeared.
-func (w watcher) optional(_ context.Context, gvk schema.GroupVersionKind) error {
-	return w.children(gvk)
 }
 
 // children watches the children of one kind: their metadata, and for kinds that

@@ -51,6 +51,9 @@ type Item struct {
 	Durable bool
 	// Once items are posted one time and neither read nor applied.
 	Once bool
+	// Missing items are of an API that is known not to be installed. They are left
+	// out without a request; discovery would be asked with each pass otherwise.
+	Missing bool
 	// Adopt takes over an object that carries the inventory labels although the
 	// operator has never applied it: somebody put it there for the pipeline.
 	Adopt bool
@@ -211,6 +214,10 @@ func failures(results []Result) error {
 // decide settles what can be settled from caches and answers with the requests
 // that the rest takes, nil for none.
 func (e *Engine) decide(ctx context.Context, owner map[string]string, item Item, r *Result) func() error {
+	if item.Missing {
+		r.Outcome = Missing
+		return nil
+	}
 	digest := Digest(item.Object)
 	if item.Once {
 		if r.Before.Applied != "" {

@@ -102,9 +102,10 @@ var _ = Describe("a child", func() {
 		Entry("another pipeline's name in its place", `{"metadata":{"labels":{"sparkpipeline.dev/pipeline":"other"}}}`),
 	)
 
-	It("is skipped when its API is not installed, at no request, and holds nothing up", func(ctx SpecContext) {
-		item := b.item(widgets, "w")
-		Expect(b.apply(ctx, item, b.item(maps, "a"))).To(Equal([]apply.Outcome{apply.Missing, apply.Created}))
+	It("is skipped when its API is not installed, known or not, and holds nothing up", func(ctx SpecContext) {
+		unknown, known := b.item(widgets, "w"), b.item(services, "x")
+		known.Missing, known.Wave = true, 0
+		Expect(b.apply(ctx, unknown, known, b.item(maps, "a"))).To(Equal([]apply.Outcome{apply.Missing, apply.Missing, apply.Created}))
 		Expect(b.wire.take()).To(Equal([]string{"GET configmaps/a metadata", "APPLY configmaps/a"}))
 	})
 
