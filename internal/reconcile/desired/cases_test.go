@@ -3,6 +3,7 @@
 package desired_test
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -12,29 +13,29 @@ import (
 	"sparkpipeline.dev/operator/internal/reconcile/desired/testdata"
 )
 
-// cases are the pipelines that the golden files and the invariants are over.
+// cases are the pipelines that the golden files and the invariants are over, each
+// with a pipeline of its own.
 func cases(t *testing.T) []testdata.Case {
-	t.Helper()
-	all, err := testdata.Cases()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// parsed reads the manifests once, for the many tests that begin with one of them.
-var parsed = sync.OnceValues(testdata.Cases)
-
-// caseNamed is one of them, with a pipeline of its own.
-func caseNamed(t *testing.T, name string) desired.Input {
 	t.Helper()
 	all, err := parsed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range all {
+	out := slices.Clone(all)
+	for i := range out {
+		out[i].Input.Pipeline = out[i].Input.Pipeline.DeepCopy()
+	}
+	return out
+}
+
+// parsed reads the manifests once, for the many tests that begin with them.
+var parsed = sync.OnceValues(testdata.Cases)
+
+// caseNamed is one of them.
+func caseNamed(t *testing.T, name string) desired.Input {
+	t.Helper()
+	for _, c := range cases(t) {
 		if c.Name == name {
-			c.Input.Pipeline = c.Input.Pipeline.DeepCopy()
 			return c.Input
 		}
 	}
