@@ -204,7 +204,7 @@ func TestBackupSaysWhatIsWrongWithTheRoot(t *testing.T) {
 func TestTakingOverIsAskedForAndKeepsTheFormerOwnerOut(t *testing.T) {
 	root := mount(t)
 	stores := buckets{"b-backups": {}}
-	seed(t, stores["b-backups"], backup.Holder{UID: holder.UID, Cluster: "west"}, time.Now().Add(-time.Hour), whole(t, tree(t, sample("4")), "orders", 4))
+	seed(t, stores["b-backups"], backup.Holder{UID: holder.UID, Cluster: "west"}, time.Now().Add(-time.Hour), whole(t, tree(t, sample(4)), "orders", 4))
 	config := configFile(t, root, "/mnt/logs")
 	r, _ := backUp(t, stores, "--config", config)
 	if r.code != CodeTakenOver || !strings.Contains(r.errOut, `cluster "west"`) {

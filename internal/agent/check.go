@@ -184,7 +184,7 @@ func (c *checkCommand) bucket(ctx context.Context, conf *config.Config, t target
 	if !t.readOnly {
 		rights = objectstore.Rights
 	}
-	checked, missing := judge(t, rights(ctx, store, t.prefix))
+	checked, missing := inOrder(t, rights(ctx, store, t.prefix))
 	if t.purpose == purposeBackups && len(missing) == 0 {
 		honoured, err := objectstore.ProbeConditional(ctx, store, t.prefix)
 		if err != nil {
@@ -196,8 +196,8 @@ func (c *checkCommand) bucket(ctx context.Context, conf *config.Config, t target
 	return checked, missing, nil
 }
 
-// judge puts rights into the order of all, with those that could not be judged.
-func judge(t target, found []objectstore.Right) (bucketCheck, []error) {
+// inOrder puts rights into the order of all, with those that could not be judged.
+func inOrder(t target, found []objectstore.Right) (bucketCheck, []error) {
 	checked := bucketCheck{Purpose: t.purpose, Bucket: t.bucket, Prefix: t.prefix}
 	var missing []error
 	for _, action := range []string{"s3:PutObject", "s3:ListBucket", "s3:GetObject", "s3:DeleteObject"} {

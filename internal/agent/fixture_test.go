@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -79,7 +80,7 @@ func whole(t *testing.T, dir, root string, batch int64) backup.Cut {
 		}
 		files = append(files, file)
 	}
-	info := backup.RootInfo{Root: root, QueryID: "query-" + root, Batch: batch, Provider: "hdfs"}
+	info := backup.RootInfo{Root: root, QueryID: "query-" + root, Batch: batch, Provider: "none"}
 	return backup.Cut{RootInfo: info, Files: backup.FilesOf(files), Open: d.Open}
 }
 
@@ -101,10 +102,14 @@ func seed(t *testing.T, store *objectstoretest.Memory, owner backup.Holder, at t
 	return m.ID
 }
 
-// sample is a small query root.
-func sample(batch string) map[string]string {
+// sample is the restorable set of a batch of a query without state.
+func sample(batch int) map[string]string {
+	const head = "v1\n{\"batchWatermarkMs\":0,\"batchTimestampMs\":1795448146894,\"conf\":{}}\n"
 	return map[string]string{
-		"metadata": `{"id":"a"}`, "offsets/" + batch: "v1\n{}\n", "commits/" + batch: "v1\n{}", "state/0/0/" + batch + ".delta": "state of " + batch,
+		"metadata":                         `{"id":"99e24cd2-c458-472a-ac36-0986b9a6cd86"}`,
+		fmt.Sprintf("offsets/%d", batch-1): fmt.Sprintf("%s{\"clicks\":{\"0\":%d}}", head, batch-1),
+		fmt.Sprintf("offsets/%d", batch):   fmt.Sprintf("%s{\"clicks\":{\"0\":%d}}", head, batch),
+		fmt.Sprintf("commits/%d", batch):   "v1\n{\"nextBatchWatermarkMs\":0}",
 	}
 }
 

@@ -17,9 +17,9 @@ var laptop = []string{"--bucket", "b-backups", "--region", "x", "--prefix", poin
 func TestPointsAreListed(t *testing.T) {
 	store := &objectstoretest.Memory{}
 	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
-	orders := whole(t, tree(t, sample("7")), "orders", 7)
+	orders := whole(t, tree(t, sample(7)), "orders", 7)
 	first := seed(t, store, holder, at, orders)
-	second := seed(t, store, holder, at.Add(time.Hour), orders, whole(t, tree(t, sample("3")), "returns", 3))
+	second := seed(t, store, holder, at.Add(time.Hour), orders, whole(t, tree(t, sample(3)), "returns", 3))
 	third := seed(t, store, holder, at.Add(2*time.Hour), orders)
 	store.Change(pointsPrefix+"/0b5c/points/"+third+".json", func([]byte) []byte { return []byte("{") })
 
@@ -64,7 +64,7 @@ func TestPointsOfAPlaceWithoutAny(t *testing.T) {
 
 func TestSeveralOwnersAreNotGuessed(t *testing.T) {
 	store := &objectstoretest.Memory{}
-	orders := whole(t, tree(t, sample("7")), "orders", 7)
+	orders := whole(t, tree(t, sample(7)), "orders", 7)
 	seed(t, store, holder, time.Now(), orders)
 	other := seed(t, store, backup.Holder{UID: "77"}, time.Now(), orders)
 	stores := buckets{"b-backups": store}

@@ -29,7 +29,7 @@ func prune(t *testing.T, store *objectstoretest.Memory, args ...string) (ran, pr
 func TestPruneKeepsByTheRetentionOfTheConfiguration(t *testing.T) {
 	const day = 24 * time.Hour
 	store := &objectstoretest.Memory{}
-	orders := whole(t, tree(t, sample("7")), "orders", 7)
+	orders := whole(t, tree(t, sample(7)), "orders", 7)
 	old := seed(t, store, holder, time.Now().Add(-8*day), orders)
 	young := seed(t, store, holder, time.Now().Add(-6*day), orders)
 	newest := seed(t, store, holder, time.Now().Add(-5*day), orders)
@@ -60,7 +60,7 @@ func TestPruneOfANewPipelineIsNoError(t *testing.T) {
 
 func TestPruneRefusesWhatBelongsToAnotherCluster(t *testing.T) {
 	store := &objectstoretest.Memory{}
-	seed(t, store, backup.Holder{UID: holder.UID, Cluster: "west"}, time.Now(), whole(t, tree(t, sample("7")), "orders", 7))
+	seed(t, store, backup.Holder{UID: holder.UID, Cluster: "west"}, time.Now(), whole(t, tree(t, sample(7)), "orders", 7))
 	r, _ := prune(t, store)
 	if r.code != CodeTakenOver || !strings.Contains(r.errOut, `cluster "west"`) {
 		t.Errorf("code %d: %s", r.code, r.errOut)
@@ -69,7 +69,7 @@ func TestPruneRefusesWhatBelongsToAnotherCluster(t *testing.T) {
 
 func TestPruneSaysWhatBlocksIt(t *testing.T) {
 	store := &objectstoretest.Memory{}
-	orders := whole(t, tree(t, sample("7")), "orders", 7)
+	orders := whole(t, tree(t, sample(7)), "orders", 7)
 	bad := seed(t, store, holder, time.Now().Add(-time.Hour), orders)
 	seed(t, store, holder, time.Now(), orders)
 	store.Change(pointsPrefix+"/0b5c/points/"+bad+".json", func([]byte) []byte { return []byte("{") })
@@ -81,7 +81,7 @@ func TestPruneSaysWhatBlocksIt(t *testing.T) {
 
 func TestPruneNeedsARetention(t *testing.T) {
 	store := &objectstoretest.Memory{}
-	seed(t, store, holder, time.Now(), whole(t, tree(t, sample("7")), "orders", 7))
+	seed(t, store, holder, time.Now(), whole(t, tree(t, sample(7)), "orders", 7))
 	r := runAgent(t, buckets{"b-backups": store}.use, append([]string{"prune"}, laptop...)...)
 	if r.code != CodeUsage || !strings.Contains(r.errOut, "set --keep-for") {
 		t.Errorf("code %d: %s", r.code, r.errOut)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sparkpipeline.dev/operator/internal/backup"
+	"sparkpipeline.dev/operator/internal/checkpoint"
 )
 
 type restoreResult struct {
@@ -23,6 +24,8 @@ type restoreResult struct {
 	Target string `json:"target"`
 	// Record is what the target says about where its content came from.
 	Record *backup.RestoreRecord `json:"record"`
+	// Roots as they were judged; empty when an earlier run completed the restore.
+	Roots []judgedRoot `json:"roots,omitempty"`
 }
 
 type restoreCommand struct {
@@ -33,6 +36,8 @@ type restoreCommand struct {
 	batches    []string
 	roots      []string
 	unverified bool
+	level      int
+	as         string
 }
 
 func (a *agent) restoreCommand() *cobra.Command {
@@ -42,8 +47,10 @@ func (a *agent) restoreCommand() *cobra.Command {
 		Short: "Bring a recovery point back to an empty directory",
 		Long: `Restore a recovery point to an empty directory, each query root below its own
 name. Without a choice it is the newest point that was found whole. Every byte is
-compared with its hash. What was interrupted goes on with the same command line
-and the same point; a directory that holds anything else is refused.`,
+compared with its hash, and then the roots are verified: what would not start is
+an error, and the record in the directory stays Incomplete. What was interrupted
+goes on with the same command line and the same point; a directory that holds
+anything else is refused.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.run(c.run),
 	}
@@ -54,6 +61,8 @@ and the same point; a directory that holds anything else is refused.`,
 	flags.StringArrayVar(&c.batches, "batch", nil, "take the newest point that is not past this batch: ROOT=N, or N of the only query root; may be repeated")
 	flags.StringArrayVar(&c.roots, "root", nil, "query root to restore; may be repeated (default all)")
 	flags.BoolVar(&c.unverified, "unverified", false, "also take a point that was not verified")
+	flags.IntVar(&c.level, "level", checkpoint.LevelChecksums, "highest level of verification, 1 to 6")
+	flags.StringVar(&c.as, "as", "", "verify as if the directory stood at this path, where it will be mounted (default where it is)")
 	a.outputFlag(cmd)
 	return cmd
 }
@@ -62,6 +71,9 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	target, err := filepath.Abs(args[0])
 	if err != nil {
 		return usage("directory %q: %w", args[0], err)
+	}
+	if c.level < checkpoint.LevelNames || c.level > checkpoint.LevelChecksums {
+		return usage("--level is %d; allowed is 1 to 6", c.level)
 	}
 	p := c.newProgress()
 	defer p.done()
@@ -74,12 +86,13 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 		return err
 	}
 	c.log.Info("Restoring", "point", id, "from", repo.place, "to", target)
-	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots})
+	j := &rootJudge{target: target, as: c.as, level: c.level, progress: p}
+	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots, Judge: j.record})
 	if err != nil {
 		return err
 	}
 	p.done()
-	result := restoreResult{repo.place, target, record}
+	result := restoreResult{repo.place, target, record, j.roots}
 	return c.print(result, result.text)
 }
 

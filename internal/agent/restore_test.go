@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,9 +25,9 @@ func threePoints(t *testing.T) (*objectstoretest.Memory, [3]string) {
 	store := &objectstoretest.Memory{}
 	at := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	return store, [3]string{
-		seed(t, store, holder, at, whole(t, tree(t, sample("7")), "orders", 7)),
-		seed(t, store, holder, at.Add(time.Hour), whole(t, tree(t, sample("8")), "orders", 8), whole(t, tree(t, sample("2")), "deep/returns", 2)),
-		seed(t, store, holder, at.Add(2*time.Hour), whole(t, tree(t, sample("9")), "orders", 9)),
+		seed(t, store, holder, at, whole(t, tree(t, sample(7)), "orders", 7)),
+		seed(t, store, holder, at.Add(time.Hour), whole(t, tree(t, sample(8)), "orders", 8), whole(t, tree(t, sample(2)), "deep/returns", 2)),
+		seed(t, store, holder, at.Add(2*time.Hour), whole(t, tree(t, sample(9)), "orders", 9)),
 	}
 }
 
@@ -55,11 +56,11 @@ func TestRestoreChoosesThePoint(t *testing.T) {
 				t.Errorf("restored %+v, want point %d of %q", got.Record, want, ids)
 			}
 			expected := map[string]string{}
-			for name, content := range sample([]string{"7", "8", "9"}[want]) {
+			for name, content := range sample(7 + want) {
 				expected["orders/"+name] = content
 			}
 			if want == 1 && !strings.Contains(choice, "--root") {
-				for name, content := range sample("2") {
+				for name, content := range sample(2) {
 					expected["deep/returns/"+name] = content
 				}
 			}
@@ -156,5 +157,48 @@ func TestASignalStopsARestore(t *testing.T) {
 	r := runAgentContext(t, ctx, buckets{"b-backups": store}.use, line...)
 	if r.code != CodeInterrupted || !strings.Contains(r.errOut, "restore was stopped by a signal") {
 		t.Errorf("code %d: %s", r.code, r.errOut)
+	}
+}
+
+// What was damaged before it was backed up has the bytes of the point, and yet
+// must not be called complete.
+func TestRestoreOfARootThatWouldNotStartStaysIncomplete(t *testing.T) {
+	dir := t.TempDir()
+	sparkRoot(t, "hdfs-41", dir)
+	for _, name := range []string{"state/0/1/6.delta", "state/0/1/.6.delta.crc"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := &objectstoretest.Memory{}
+	seed(t, store, holder, time.Now(), whole(t, dir, ".", 5))
+	target := filepath.Join(t.TempDir(), "root")
+	line := append([]string{"restore", target}, laptop...)
+	r := runAgent(t, buckets{"b-backups": store}.use, line...)
+	if r.code != CodeFinding || !strings.Contains(r.errOut, "query root . would not start: state/0/1/6.delta") {
+		t.Errorf("code %d: %s", r.code, r.errOut)
+	}
+	record, err := backup.ReadRestoreRecord(target)
+	if err != nil || record.State != backup.RestoreIncomplete {
+		t.Errorf("record is %+v, %v", record, err)
+	}
+}
+
+// Schema files of transformWithState are recorded by absolute path: such a root
+// starts only where it was made.
+func TestRestoreIsJudgedWhereItWillBeUsed(t *testing.T) {
+	dir := t.TempDir()
+	sparkRoot(t, "tws-41", dir)
+	store := &objectstoretest.Memory{}
+	seed(t, store, holder, time.Now(), whole(t, dir, ".", 7))
+	for _, test := range []struct {
+		as   string
+		code int
+	}{{"", CodeFinding}, {"/data/cp/tws-41", CodeOK}} {
+		line := append([]string{"restore", filepath.Join(t.TempDir(), "root"), "--as", test.as}, laptop...)
+		r := runAgent(t, buckets{"b-backups": store}.use, line...)
+		if r.code != test.code || test.code != CodeOK && !strings.Contains(r.errOut, "schema-path-elsewhere") {
+			t.Errorf("as %q: code %d, want %d: %s", test.as, r.code, test.code, r.errOut)
+		}
 	}
 }
