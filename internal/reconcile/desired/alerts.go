@@ -4,6 +4,7 @@ package desired
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 
@@ -94,11 +95,16 @@ func alertsOf(p *v1alpha1.SparkPipeline) []alert {
 		{"NoExecutorsAvailable", fmt.Sprintf("%s == 0 and on (pipeline_namespace, pipeline) %s == 1", q.own(MetricExecutorsReady), q.own(MetricDriverReady)), "3m", "critical",
 			"No executor is ready", "The driver runs and has had no executor for three minutes: nothing is processed."},
 		{"CheckpointFailure", fmt.Sprintf("%s == 0 or max(kube_job_status_failed{namespace=%s,job_name=~%s}) > 0", q.own(MetricCheckpointHealthy),
-			promString(p.WorkloadNamespace()), promString(p.Name+"-(backup|snapshot|drill)-[0-9]+")), "", "critical",
+			promString(p.WorkloadNamespace()), promString(jobsOf(p))), "", "critical",
 			"The checkpoint or its backup failed", "The checkpoint does not verify, or a backup, snapshot or drill of it has failed."},
 		{"HighGCTime", q.collections() + " > " + seconds(t.GCTime), "5m", "warning",
 			"Garbage collections are long", "A garbage collection took longer than " + string(t.GCTime) + " on average over five minutes."},
 	}
+}
+
+// jobsOf matches the names of the jobs that guard the checkpoint of a pipeline.
+func jobsOf(p *v1alpha1.SparkPipeline) string {
+	return regexp.QuoteMeta(p.Name) + "-(backup|snapshot|drill)-[0-9]+"
 }
 
 // queries build the selectors of one pipeline.

@@ -175,9 +175,12 @@ func toKafka(p *v1alpha1.SparkPipeline) []networkingv1.NetworkPolicyEgressRule {
 		if err != nil {
 			continue // The schema has a pattern for it.
 		}
-		if n, err := strconv.ParseUint(text, 10, 16); err == nil && !slices.Contains(numbers, int32(n)) {
+		if n, err := strconv.ParseUint(text, 10, 16); err == nil && n > 0 && !slices.Contains(numbers, int32(n)) {
 			numbers = append(numbers, int32(n))
 		}
+	}
+	if len(numbers) == 0 {
+		return nil // A rule without ports would open all of them.
 	}
 	var to []networkingv1.NetworkPolicyPeer
 	for _, cidr := range ranges {
