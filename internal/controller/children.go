@@ -171,7 +171,7 @@ func (r *Reconciler) account(ctx context.Context, p *v1alpha1.SparkPipeline, s *
 			out.startable = out.startable && c.Wave > desired.LastWaveBeforeStart
 		default:
 			child.Ready = true
-			if why := r.waiting(ctx, c.Object); why != "" {
+			if why := r.waiting(ctx, c.Object, result); why != "" {
 				child.Ready, child.Reason = false, v1alpha1.ReasonWaiting
 				pass.Waiting = append(pass.Waiting, what+": "+why)
 			}
@@ -183,7 +183,7 @@ func (r *Reconciler) account(ctx context.Context, p *v1alpha1.SparkPipeline, s *
 }
 
 // waiting looks, in the caches, at children that can be applied and not ready.
-func (r *Reconciler) waiting(ctx context.Context, o *unstructured.Unstructured) string {
+func (r *Reconciler) waiting(ctx context.Context, o *unstructured.Unstructured, result apply.Result) string {
 	if !observe.HasReadiness(o.GroupVersionKind().GroupKind()) {
 		return ""
 	}
@@ -191,6 +191,10 @@ func (r *Reconciler) waiting(ctx context.Context, o *unstructured.Unstructured) 
 	live.SetGroupVersionKind(o.GroupVersionKind())
 	err := r.Cache.Get(ctx, client.ObjectKeyFromObject(o), live)
 	if apierrors.IsNotFound(err) {
+		// Hidden from the cache by somebody who took a label, and back in a moment.
+		if result.Before.Ready && result.Before.UID == result.Memory.UID {
+			return ""
+		}
 		// Just created, and not yet in the cache: it has no status.
 		return observe.Waiting(o)
 	}

@@ -51,7 +51,13 @@ func driverPod(p *v1alpha1.SparkPipeline) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.WorkloadNamespace(), Name: p.Name + "-driver",
 			Labels: map[string]string{ownerLabel: p.Name, "sparkpipeline.dev/pipeline-namespace": p.Namespace,
 				"spark-role": "driver", "spark-app-selector": "spark-0123"}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "spark-kubernetes-driver", Image: "i"}}},
+		Spec: corev1.PodSpec{
+			// What the profile restricted of a dedicated namespace asks for.
+			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true),
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			Containers: []corev1.Container{{Name: "spark-kubernetes-driver", Image: "i", SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}},
+		},
 	}
 	Expect(admin.Create(context.Background(), pod)).To(Succeed())
 	pod.Status.Phase = corev1.PodRunning

@@ -4,6 +4,7 @@ package controller_test
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -222,7 +223,7 @@ var _ = Describe("optional APIs", Ordered, func() {
 			requests.takeWatches("")
 			Consistently(func() []string {
 				return slices.Concat(requests.take(api.group), requests.take(after.Namespace), requests.takeWatches(api.group+"/"+api.version+"/"))
-			}).WithTimeout(2 * time.Second).Should(BeEmpty())
+			}).WithTimeout(1500 * time.Millisecond).Should(BeEmpty())
 			By("and bring their children back when they come again")
 			install(name)
 			if name == "cert-manager" {
@@ -257,5 +258,54 @@ var _ = Describe("optional APIs", Ordered, func() {
 		Eventually(func() bool {
 			return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(after), &v1alpha1.SparkPipeline{}))
 		}).Should(BeTrue())
+	})
+})
+
+var _ = Describe("the Spark operator", Ordered, func() {
+	crd := envtest.CRDInstallOptions{Paths: []string{filepath.Join("..", "sparkapi", "testdata", "sparkoperator.k8s.io_sparkapplications.yaml")}}
+	back := func() {
+		GinkgoHelper()
+		_, err := envtest.InstallCRDs(env.Config, crd)
+		Expect(err).NotTo(HaveOccurred())
+	}
+	AfterAll(back)
+	var running, new, gone *v1alpha1.SparkPipeline
+
+	It("that is removed is said to be missing, and costs nothing", func() {
+		running, gone = ready(), ready()
+		Expect(envtest.UninstallCRDs(env.Config, crd)).To(Succeed())
+		for _, p := range []*v1alpha1.SparkPipeline{running, gone} {
+			Eventually(condition(p, "ApplicationRunning")).Should(Equal("False/SparkOperatorMissing"))
+			Expect(condition(p, "Applied")()).To(Equal("True/Applied"))
+		}
+		quiet(running)
+		requests.takeWatches("")
+		Consistently(func() []string {
+			return slices.Concat(requests.take("sparkoperator"), requests.take(running.Namespace), requests.takeWatches("sparkoperator"))
+		}).WithTimeout(1500 * time.Millisecond).Should(BeEmpty())
+	})
+
+	It("that is missing does not block the deletion of a pipeline", func(ctx SpecContext) {
+		Expect(admin.Delete(ctx, gone)).To(Succeed())
+		Eventually(func() bool {
+			return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(gone), &v1alpha1.SparkPipeline{}))
+		}).Should(BeTrue())
+	})
+
+	It("that is missing at the creation of a pipeline holds back its start alone", func(ctx SpecContext) {
+		new = minimal(namespaceFor())
+		Expect(admin.Create(ctx, new)).To(Succeed())
+		Eventually(condition(new, "Ready")).Should(Equal("False/SparkOperatorMissing"))
+		Expect(condition(new, "Applied")()).To(Equal("True/Applied"))
+		Expect(requests.take("sparkoperator")).To(BeEmpty())
+	})
+
+	It("that comes gets the applications at once", func() {
+		back()
+		for _, p := range []*v1alpha1.SparkPipeline{new, running} {
+			Eventually(uidOf(p)).ShouldNot(BeEmpty())
+			setState(p, sparkapi.StateRunning)
+			Eventually(condition(p, "ApplicationRunning")).Should(Equal("True/Running"))
+		}
 	})
 })

@@ -28,7 +28,7 @@ var serial atomic.Int32
 
 // namespaceFor makes a namespace of the test's own.
 func namespaceFor() string {
-	name := fmt.Sprintf("test-%d", serial.Add(1))
+	name := fmt.Sprintf("test-%03d", serial.Add(1))
 	Expect(admin.Create(context.Background(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 	return name
 }

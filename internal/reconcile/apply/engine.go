@@ -162,8 +162,9 @@ func (e *Engine) Apply(ctx context.Context, owner map[string]string, items []Ite
 		fresh := identity(item.Object)
 		results[i] = Result{Outcome: Blocked, Memory: fresh, Before: fresh}
 		if m, ok := known[fresh.Group+"|"+fresh.Kind+"|"+fresh.Namespace+"|"+fresh.Name]; ok {
+			results[i].Before = m
 			m.Ready, m.Reason = false, ""
-			results[i].Memory, results[i].Before = m, m
+			results[i].Memory = m
 		}
 	}
 	for _, wave := range slices.Sorted(func(yield func(int) bool) {
