@@ -90,6 +90,7 @@ func (a *agent) commands() []*cobra.Command {
 		a.pruneCommand(),
 		a.restoreCommand(),
 		a.verifyCommand(),
+		a.guardCommand(),
 		a.archiveCommand(),
 		a.versionCommand(),
 	}

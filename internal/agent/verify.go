@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sparkpipeline.dev/operator/internal/agent/config"
 	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/checkpoint"
 )
@@ -96,20 +95,14 @@ func (v *verifyCommand) run(ctx context.Context, args []string) error {
 
 // open opens a root on a file system or in a bucket, and says where it is.
 func (v *verifyCommand) open(root string) (checkpoint.Source, string, error) {
-	rest, ok := strings.CutPrefix(strings.Replace(root, "s3a://", "s3://", 1), "s3://")
-	if ok {
-		var c *config.Config
+	if bucket, prefix, ok := splitLocation(strings.Replace(root, "s3://", "s3a://", 1)); ok {
 		c, err := v.config()
 		if err != nil {
 			return nil, "", err
 		}
-		bucket, prefix, _ := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
 		store, err := v.connect(v.store.options(c, bucket))
 		if err != nil {
 			return nil, "", err
-		}
-		if prefix != "" {
-			prefix += "/"
 		}
 		return checkpoint.Store{Objects: store, Prefix: prefix}, "s3a://" + bucket + "/" + strings.TrimSuffix(prefix, "/"), nil
 	}
