@@ -24,6 +24,8 @@ import (
 var running struct {
 	*server.Server
 	dir string
+	// home is the directory of this package: the server changes into its own.
+	home string
 }
 
 func TestMain(m *testing.M) {
@@ -34,6 +36,11 @@ func TestMain(m *testing.M) {
 }
 
 func withServer(m *testing.M) int {
+	home, err := os.Getwd()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "s3-*")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,7 +52,7 @@ func withServer(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	running.Server, running.dir = s, dir
+	running.Server, running.dir, running.home = s, dir, home
 	code := m.Run()
 	if err := s.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
