@@ -92,7 +92,7 @@ func alertsOf(p *v1alpha1.SparkPipeline) []alert {
 			"An executor is close to its memory limit", fmt.Sprintf("An executor has used more than %d %% of its memory limit for five minutes; the kernel ends it at the limit.", t.ExecutorMemoryPercent)},
 		{"JVMHeapPressure", fmt.Sprintf("max(%s) > %s", q.driver("metrics_spark_driver_jvm_heap_usage_Value"), percent(t.HeapPercent)), "5m", "warning",
 			"The driver's heap is almost full", fmt.Sprintf("The driver has used more than %d %% of its heap for five minutes.", t.HeapPercent)},
-		{"NoExecutorsAvailable", fmt.Sprintf("%s == 0 and on (pipeline_namespace, pipeline) %s == 1", q.own(MetricExecutorsReady), q.own(MetricDriverReady)), "3m", "critical",
+		{"NoExecutorsAvailable", fmt.Sprintf("%[1]s == 0 and %[4]s %[2]s == 1 and %[4]s %[3]s", q.own(MetricExecutorsReady), q.own(MetricDriverReady), q.own(MetricRun), "on (pipeline_namespace, pipeline)"), "3m", "critical",
 			"No executor is ready", "The driver runs and has had no executor for three minutes: nothing is processed."},
 		{"CheckpointFailure", fmt.Sprintf("%s == 0 or max(kube_job_status_failed{namespace=%s,job_name=~%s}) > 0", q.own(MetricCheckpointHealthy),
 			promString(p.WorkloadNamespace()), promString(jobsOf(p))), "", "critical",

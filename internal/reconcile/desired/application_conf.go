@@ -142,6 +142,9 @@ func confRun(p *v1alpha1.SparkPipeline) map[string]string {
 		conf["spark.kubernetes.executor.useDriverPodIP"] = "true"
 		conf["spark.submit.callSystemExitOnMainExit"] = "true"
 		conf["spark.kubernetes.driver.annotateExitException"] = "true"
+		// From here on Spark writes its own grace period, of 30 s, over that of the
+		// template, and an executor would be killed while it hands its blocks over.
+		conf["spark.kubernetes.executor.terminationGracePeriodSeconds"] = strconv.Itoa(executorGrace) + "s"
 	} else {
 		conf["spark.kubernetes.allocation.driver.readinessTimeout"] = "120s"
 	}

@@ -25,7 +25,8 @@ func TestReferenceAlerts(t *testing.T) {
 		{"HighTaskFailureRate", " > 1", "", "warning"},
 		{"ExecutorMemoryPressure", ` > 0.9 and on (run) sparkpipeline_run_info{pipeline_namespace="data",pipeline="orders"}`, "5m", "warning"},
 		{"JVMHeapPressure", " > 0.9", "5m", "warning"},
-		{"NoExecutorsAvailable", " == 1", "3m", "critical"},
+		// A pipeline that is suspended counts as one whose driver is ready, and has no run.
+		{"NoExecutorsAvailable", ` == 1 and on (pipeline_namespace, pipeline) sparkpipeline_run_info{pipeline_namespace="data",pipeline="orders"}`, "3m", "critical"},
 		{"CheckpointFailure", " > 0", "", "critical"},
 		{"HighGCTime", " > 1", "5m", "warning"},
 	}

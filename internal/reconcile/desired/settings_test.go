@@ -83,8 +83,8 @@ func TestUsersSettings(t *testing.T) {
 func TestVersionsOfSpark(t *testing.T) {
 	for version, want := range map[string]map[string]string{
 		"3.5.8":  {"spark.kubernetes.executor.useDriverPodIP": "", "spark.kubernetes.allocation.driver.readinessTimeout": "120s", "spark.submit.callSystemExitOnMainExit": ""},
-		"4.0.2":  {"spark.kubernetes.executor.useDriverPodIP": "", "spark.kubernetes.allocation.driver.readinessTimeout": "120s"},
-		"4.1.0":  {"spark.kubernetes.executor.useDriverPodIP": "true", "spark.kubernetes.allocation.driver.readinessTimeout": "", "spark.submit.callSystemExitOnMainExit": "true"},
+		"4.0.2":  {"spark.kubernetes.executor.terminationGracePeriodSeconds": "", "spark.kubernetes.executor.useDriverPodIP": "", "spark.kubernetes.allocation.driver.readinessTimeout": "120s"},
+		"4.1.0":  {"spark.kubernetes.executor.terminationGracePeriodSeconds": "90s", "spark.kubernetes.executor.useDriverPodIP": "true", "spark.kubernetes.allocation.driver.readinessTimeout": "", "spark.submit.callSystemExitOnMainExit": "true"},
 		"4.10.0": {"spark.kubernetes.executor.useDriverPodIP": "true"},
 	} {
 		in := caseNamed(t, "minimal")
