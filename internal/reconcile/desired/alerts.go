@@ -94,17 +94,11 @@ func alertsOf(p *v1alpha1.SparkPipeline) []alert {
 			"The driver's heap is almost full", fmt.Sprintf("The driver has used more than %d %% of its heap for five minutes.", t.HeapPercent)},
 		{"NoExecutorsAvailable", fmt.Sprintf("%[1]s == 0 and %[4]s %[2]s == 1 and %[4]s %[3]s", q.own(MetricExecutorsReady), q.own(MetricDriverReady), q.own(MetricRun), "on (pipeline_namespace, pipeline)"), "3m", "critical",
 			"No executor is ready", "The driver runs and has had no executor for three minutes: nothing is processed."},
-		{"CheckpointFailure", fmt.Sprintf("%s == 0 or max(kube_job_status_failed{namespace=%s,job_name=~%s}) > 0", q.own(MetricCheckpointHealthy),
-			promString(p.WorkloadNamespace()), promString(jobsOf(p))), "", "critical",
-			"The checkpoint or its backup failed", "The checkpoint does not verify, or a backup, snapshot or drill of it has failed."},
+		{"CheckpointFailure", q.own(MetricCheckpointHealthy) + " == 0 or " + q.failedJobs(), "", "critical",
+			"The checkpoint or its backup failed", "The checkpoint does not verify, or a backup, snapshot or drill of it has failed and none of its kind has succeeded since."},
 		{"HighGCTime", q.collections() + " > " + seconds(t.GCTime), "5m", "warning",
 			"Garbage collections are long", "A garbage collection took longer than " + string(t.GCTime) + " on average over five minutes."},
 	}
-}
-
-// jobsOf matches the names of the jobs that guard the checkpoint of a pipeline.
-func jobsOf(p *v1alpha1.SparkPipeline) string {
-	return regexp.QuoteMeta(p.Name) + "-(backup|snapshot|drill)-[0-9]+"
 }
 
 // queries build the selectors of one pipeline.
@@ -112,6 +106,11 @@ type queries struct{ namespace, pipeline, workload string }
 
 func queriesOf(p *v1alpha1.SparkPipeline) queries {
 	return queries{namespace: p.Namespace, pipeline: p.Name, workload: p.WorkloadNamespace()}
+}
+
+// jobs matches the names of the jobs that guard the checkpoint.
+func (q queries) jobs() string {
+	return regexp.QuoteMeta(q.pipeline) + "-(backup|snapshot|drill)-[0-9]+"
 }
 
 // own selects a metric of the operator.
@@ -128,6 +127,19 @@ func (q queries) driver(metric string) string {
 // The name of the query is part of the metric's name.
 func (q queries) latency() string {
 	return fmt.Sprintf(`{__name__=~"metrics_spark_driver_spark_streaming_.+_latency_Value",namespace=%s,service=%s}`, promString(q.workload), promString(q.pipeline+"-web"))
+}
+
+// failedJobs are the commands of the agent of which a job has failed and none has
+// succeeded since. Failed jobs stay to be looked at, so that there is one says
+// nothing of today.
+func (q queries) failedJobs() string {
+	jobs := fmt.Sprintf("namespace=%s,job_name=~%s", promString(q.workload), promString(q.jobs()))
+	newest := func(times string) string {
+		return fmt.Sprintf(`max by (command) (label_replace(%s, "command", "$1", "job_name", %s))`, times, promString(q.jobs()))
+	}
+	failed := newest(fmt.Sprintf(`kube_job_status_start_time{%[1]s} and on (namespace, job_name) kube_job_failed{%[1]s,condition="true"} == 1`, jobs))
+	succeeded := newest(fmt.Sprintf("kube_job_status_completion_time{%s}", jobs))
+	return fmt.Sprintf("%[1]s > (%[2]s or 0 * %[1]s)", failed, succeeded)
 }
 
 // memory is the share of its limit that each executor uses, with the run as label.

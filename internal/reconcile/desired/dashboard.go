@@ -76,7 +76,7 @@ func grafana(p *v1alpha1.SparkPipeline) map[string]any {
 		"sum by (executor_id) ("+rate("metrics_executor_MinorGCTime_seconds_total")+") + sum by (executor_id) ("+rate("metrics_executor_MajorGCTime_seconds_total")+")", "{{executor_id}}")
 	add("Checkpoint success rate", "Share of backups, snapshots and drills that succeed.", "timeseries", "percentunit",
 		fmt.Sprintf("sum(kube_job_status_succeeded{%[1]s}) / (sum(kube_job_status_succeeded{%[1]s}) + sum(kube_job_status_failed{%[1]s}))",
-			fmt.Sprintf("namespace=%s,job_name=~%s", promString(p.WorkloadNamespace()), promString(jobsOf(p)))), "succeeded")
+			fmt.Sprintf("namespace=%s,job_name=~%s", promString(p.WorkloadNamespace()), promString(q.jobs()))), "succeeded")
 	return map[string]any{
 		"uid":           "sp-" + identityHash(p),
 		"title":         "SparkPipeline " + p.Namespace + "/" + p.Name,

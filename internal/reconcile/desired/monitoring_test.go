@@ -27,7 +27,7 @@ func TestReferenceAlerts(t *testing.T) {
 		{"JVMHeapPressure", " > 0.9", "5m", "warning"},
 		// A pipeline that is suspended counts as one whose driver is ready, and has no run.
 		{"NoExecutorsAvailable", ` == 1 and on (pipeline_namespace, pipeline) sparkpipeline_run_info{pipeline_namespace="data",pipeline="orders"}`, "3m", "critical"},
-		{"CheckpointFailure", " > 0", "", "critical"},
+		{"CheckpointFailure", `, "command", "$1", "job_name", "orders-(backup|snapshot|drill)-[0-9]+")))`, "", "critical"},
 		{"HighGCTime", " > 1", "5m", "warning"},
 	}
 	rules := child[monitoringv1.PrometheusRule](t, caseNamed(t, "minimal"), "alerts", "orders").Spec.Groups[0].Rules
