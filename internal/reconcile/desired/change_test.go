@@ -44,12 +44,26 @@ func TestChangesThatCostNothing(t *testing.T) {
 		"addresses of the API server": func(in *desired.Input) { in.Facts.APIServers = nil },
 		// The path is the application's own. What the spec says of it moves nothing.
 		"the declared path of a query": func(in *desired.Input) { in.Pipeline.Spec.Checkpoint.Queries[0].Path = "elsewhere" },
-		"an agent":                     func(in *desired.Input) { in.Defaults.AgentImage = "registry.example.com/sparkpipeline-operator:v0.2.0" },
 	} {
 		in := caseNamed(t, "full")
 		running, wanted := rendering(t, in, func(*desired.Input) {}), rendering(t, in, change)
 		if class, why := desired.Classify(running, wanted); class != v1alpha1.ChangeNone || why != nil {
 			t.Errorf("%s: %s because of %v", name, class, why)
+		}
+	}
+}
+
+// The agent's image is a part of the driver's pod only where it is the guard.
+func TestAnotherAgent(t *testing.T) {
+	for guard, want := range map[bool]v1alpha1.ChangeClass{false: v1alpha1.ChangeNone, true: v1alpha1.ChangeRestart} {
+		in := caseNamed(t, "full")
+		in.Defaults.Guard = guard
+		running := rendering(t, in, func(*desired.Input) {})
+		wanted := rendering(t, in, func(in *desired.Input) {
+			in.Defaults.AgentImage = "registry.example.com/sparkpipeline-operator:v0.2.0"
+		})
+		if class, why := desired.Classify(running, wanted); class != want {
+			t.Errorf("with a guard: %t; %s because of %v", guard, class, why)
 		}
 	}
 }

@@ -135,7 +135,7 @@ func TestCommandsAreConstant(t *testing.T) {
 	if diff := difference(plain, commands(t, in)); diff != "" {
 		t.Errorf("commands depend on the spec:\n%s", diff)
 	}
-	if len(plain) != 3 {
+	if len(plain) < 3 {
 		t.Errorf("only %v were looked at", plain)
 	}
 }

@@ -184,7 +184,9 @@ func references(t *testing.T, o *unstructured.Unstructured) []string {
 		}
 		for _, c := range containersOf(template.Spec) {
 			for _, m := range c.VolumeMounts {
-				if !volumes(template.Spec)[m.Name] {
+				// Volumes of claims are Spark's, by the names in its settings.
+				_, spark, _ := unstructured.NestedString(o.Object, "spec", "sparkConf", "spark.kubernetes.driver.volumes.persistentVolumeClaim."+m.Name+".mount.path")
+				if !volumes(template.Spec)[m.Name] && !spark {
 					t.Errorf("%s %s: %s mounts the volume %s, which there is not", o.GetKind(), o.GetName(), c.Name, m.Name)
 				}
 			}
