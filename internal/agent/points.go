@@ -131,10 +131,15 @@ func rootsOf(m *backup.Manifest) []rootInfo {
 	return roots
 }
 
-// batches names the batch of each root.
+// batches names the batch of each root, of the first few.
 func batches(roots []rootInfo) string {
+	const most = 4
 	var out []string
-	for _, r := range roots {
+	for i, r := range roots {
+		if i == most {
+			out = append(out, fmt.Sprintf("and %d more", len(roots)-most))
+			break
+		}
 		out = append(out, fmt.Sprintf("%s=%d", r.Root, r.Batch))
 	}
 	return strings.Join(out, " ")

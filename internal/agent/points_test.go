@@ -77,3 +77,13 @@ func TestSeveralOwnersAreNotGuessed(t *testing.T) {
 		t.Errorf("code %d: %s%s", r.code, r.out, r.errOut)
 	}
 }
+
+func TestATableOfManyRootsStaysNarrow(t *testing.T) {
+	var roots []rootInfo
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		roots = append(roots, rootInfo{RootInfo: backup.RootInfo{Root: name, Batch: 1}})
+	}
+	if got := batches(roots); got != "a=1 b=1 c=1 d=1 and 2 more" {
+		t.Errorf("batches are %q", got)
+	}
+}
