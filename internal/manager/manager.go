@@ -10,8 +10,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -41,13 +41,13 @@ func Scheme() *runtime.Scheme {
 
 // New makes a manager that is ready to start. It asks the API server which
 // optional APIs are there, and so fails when it cannot be reached.
-func New(config *rest.Config, o Options) (ctrl.Manager, error) {
+func New(api *rest.Config, o Options) (ctrl.Manager, error) {
 	defaults, err := o.defaults()
 	if err != nil {
 		return nil, err
 	}
 	scheme := Scheme()
-	mgr, err := ctrl.NewManager(config, managerOptions(scheme, o))
+	mgr, err := ctrl.NewManager(api, managerOptions(scheme, o))
 	if err != nil {
 		return nil, fmt.Errorf("make the manager: %w", err)
 	}
@@ -56,7 +56,7 @@ func New(config *rest.Config, o Options) (ctrl.Manager, error) {
 		return nil, err
 	}
 	gauges := controller.NewMetrics()
-	if err := metrics.Registry.Register(gauges); err != nil {
+	if err := o.registry().Register(gauges); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	r := &controller.Reconciler{
@@ -78,6 +78,10 @@ func managerOptions(scheme *runtime.Scheme, o Options) ctrl.Options {
 	return ctrl.Options{
 		Scheme: scheme,
 		Cache:  caches,
+		Logger: o.Logger,
+		// Names of controllers are unique in a process; several operators in one
+		// have the same.
+		Controller: config.Controller{SkipNameValidation: new(o.Registry != nil)},
 		Metrics: metricsserver.Options{
 			BindAddress: o.MetricsAddress, SecureServing: true,
 			FilterProvider: filters.WithAuthenticationAndAuthorization,

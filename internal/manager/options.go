@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/yaml"
 
 	"sparkpipeline.dev/operator/internal/reconcile/desired"
@@ -37,6 +40,19 @@ type Options struct {
 	PlacementFile       string
 	QuotaCeiling        string
 	GracefulTimeout     time.Duration
+
+	// Registry takes the operator's own gauges. nil: the one that the process
+	// serves. With one for each, several operators can run in a process.
+	Registry prometheus.Registerer
+	// Logger of the operator. The zero value is the logger of the process.
+	Logger logr.Logger
+}
+
+func (o Options) registry() prometheus.Registerer {
+	if o.Registry == nil {
+		return metrics.Registry
+	}
+	return o.Registry
 }
 
 // Bind declares the flags.
@@ -91,6 +107,7 @@ func (o Options) defaults() (desired.Defaults, error) {
 		PrometheusNamespace: o.PrometheusNamespace,
 		DedicatedNamespaces: o.DedicatedNamespaces && len(o.namespaces()) == 0,
 		QuotaCeiling:        ceiling, Placement: placement,
+		Guard: true, AgentCommands: []string{"archive", "backup"},
 	}, nil
 }
 
