@@ -52,6 +52,10 @@ demo-live-down: ## Stop what `make demo-live` left running.
 test: ## Unit, API-server and control-plane tests.
 	hack/test.sh
 
+.PHONY: test-faults
+test-faults: ## Every fault at every write (FAULTS_SAMPLE, FAULTS_SEED, FAULTS_ONLY; make test runs a sample).
+	hack/test-faults.sh
+
 .PHONY: test-live-short
 test-live-short: image ## The short form of the live tier: real Spark on a real node (Linux, root, Java 17).
 	hack/live-packages.sh

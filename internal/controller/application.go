@@ -183,7 +183,7 @@ func (r *Reconciler) suspend(ctx context.Context, s *surroundings, pass *status.
 	app := &sparkapi.SparkApplication{ObjectMeta: metav1.ObjectMeta{Name: s.run.App.Name, Namespace: s.run.App.Namespace}}
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"spec":{"suspend":true}}`, s.run.App.UID)
 	err := r.Client.Patch(ctx, app, client.RawPatch(types.MergePatchType, []byte(patch)), client.FieldOwner(apply.FieldManager))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if apierrors.IsNotFound(err) {
 		return nil
 	}
 	if err != nil {
@@ -202,7 +202,7 @@ func (r *Reconciler) remove(ctx context.Context, p *v1alpha1.SparkPipeline, s *s
 	}
 	app := &sparkapi.SparkApplication{ObjectMeta: metav1.ObjectMeta{Name: s.run.App.Name, Namespace: s.run.App.Namespace}}
 	err := r.Client.Delete(ctx, app, client.Preconditions{UID: &s.run.App.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete the SparkApplication: %w", err)
 	}
 	return nil

@@ -145,6 +145,10 @@ func (r *Reconciler) run(ctx context.Context, p *v1alpha1.SparkPipeline, pass *s
 	if result.pending && (after == 0 || after > apply.Patience) {
 		after = apply.Patience
 	}
+	if pass.Application.LastHealthyRendering != recorded(p).LastHealthyRendering {
+		// What the rendering before it needs is pruned once this one is on record.
+		after = soon
+	}
 	return after, r.prune(ctx, p, result)
 }
 

@@ -19,7 +19,7 @@ const (
 	settled      = 700 * time.Millisecond // before the faults begin
 	quietAfter   = 5 * time.Second        // after the end state
 	quietRestart = time.Second            // after one more restart
-	runDeadline  = 90 * time.Second
+	runDeadline  = 3 * time.Minute
 )
 
 // record is what a run left.
@@ -114,7 +114,9 @@ func (r *run) finish(ctx context.Context, w workload, out *record) error {
 	r.wire.mu.Lock()
 	before := len(r.wire.writes)
 	r.wire.mu.Unlock()
-	r.restart()
+	if err := r.restart(ctx); err != nil {
+		return err
+	}
 	if err := r.quiet(ctx, quietRestart); err != nil {
 		return err
 	}
@@ -233,12 +235,12 @@ func difference(want, got string) string {
 		x, y := strings.Split(a[n], "\n"), strings.Split(b[n], "\n")
 		for _, line := range x {
 			if !slices.Contains(y, line) {
-				out = append(out, "  - "+line)
+				out = append(out, "  - "+shortened(line))
 			}
 		}
 		for _, line := range y {
 			if !slices.Contains(x, line) {
-				out = append(out, "  + "+line)
+				out = append(out, "  + "+shortened(line))
 			}
 		}
 	}
@@ -246,6 +248,14 @@ func difference(want, got string) string {
 		out = append(out[:most], fmt.Sprintf("  and %d lines more", len(out)-most))
 	}
 	return strings.Join(out, "\n")
+}
+
+func shortened(line string) string {
+	const most = 200
+	if len(line) > most {
+		return line[:most] + "..."
+	}
+	return line
 }
 
 func parts(state string) map[string]string {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -47,6 +48,7 @@ type run struct {
 // operator is one life of the operator's process.
 type operator struct {
 	dead   atomic.Bool
+	synced atomic.Bool
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -97,6 +99,7 @@ func (r *run) start() error {
 	r.current = o
 	r.all = append(r.all, o)
 	r.mu.Unlock()
+	go func() { o.synced.Store(mgr.GetCache().WaitForCacheSync(ctx)) }()
 	go func() {
 		defer close(o.done)
 		err := mgr.Start(ctx)
@@ -121,12 +124,20 @@ func (r *run) kill(o *operator) {
 	}()
 }
 
-// restart replaces the living operator.
-func (r *run) restart() {
+// restart replaces the living operator and waits until the new one has its caches.
+func (r *run) restart(ctx context.Context) error {
 	r.mu.Lock()
-	o := r.current
+	before := r.current
 	r.mu.Unlock()
-	r.kill(o)
+	r.kill(before)
+	return eventually(ctx, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.current == before || !r.current.synced.Load() {
+			return errors.New("the operator that follows has not synced its caches")
+		}
+		return nil
+	})
 }
 
 // lives is the number of operators that were started.
@@ -155,6 +166,36 @@ func (r *run) end() {
 	}
 	base.observer.detach(r.namespace, r.workload)
 	r.cluster.stop()
+	if err := r.sweep(); err != nil {
+		r.breach("sweep up after the run: %v", err)
+	}
+}
+
+// sweep removes what the run left, so that the API server holds no more than the
+// runs under way: many requests of the operator look at all objects of a kind.
+func (r *run) sweep() error {
+	ctx, cancel := context.WithTimeout(context.Background(), runDeadline)
+	defer cancel()
+	all, err := r.objects()
+	if err != nil {
+		return err
+	}
+	for _, o := range all {
+		if len(o.GetFinalizers()) > 0 {
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+			if err := client.IgnoreNotFound(base.admin.Patch(ctx, o.DeepCopy(), patch)); err != nil {
+				return err
+			}
+		}
+		if o.GetKind() == "Namespace" {
+			// Nobody would end it: there is no controller of namespaces here.
+			continue
+		}
+		if err := client.IgnoreNotFound(base.admin.Delete(ctx, o, client.GracePeriodSeconds(0))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) breach(format string, args ...any) {

@@ -66,8 +66,8 @@ func (r *run) state() (string, error) {
 		return "", err
 	}
 	names := map[string]string{}
-	for i, o := range all {
-		names[string(o.GetUID())] = fmt.Sprintf("uid of %s (%d)", r.nameOf(o), i)
+	for _, o := range all {
+		names[string(o.GetUID())] = "uid of " + r.nameOf(o)
 	}
 	var text strings.Builder
 	for _, o := range all {

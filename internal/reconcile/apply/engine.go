@@ -324,7 +324,9 @@ func (e *Engine) post(ctx context.Context, item Item, digest string, r *Result) 
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	r.Outcome, r.Memory.Applied, r.Memory.UID = Created, digest, live.GetUID()
+	// Of one that was there the UID is unknown, so it is remembered of none: what a
+	// lost answer leaves is not to differ from what an answer does.
+	r.Outcome, r.Memory.Applied = Created, digest
 	return nil
 }
 

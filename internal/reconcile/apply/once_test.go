@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"sparkpipeline.dev/operator/api/v1alpha1"
 	"sparkpipeline.dev/operator/internal/reconcile/apply"
 )
 
@@ -48,6 +49,18 @@ var _ = Describe("a child that is posted once", func() {
 		Expect(b.apply(ctx, secret())).To(Equal([]apply.Outcome{apply.Unchanged}))
 		Expect(b.wire.take()).To(BeEmpty())
 		Expect(filled).To(Equal(1))
+	})
+
+	It("is remembered alike whether the answer to its post was lost or not", func(ctx SpecContext) {
+		remembered := func() v1alpha1.ChildStatus {
+			results, err := b.engine.Apply(ctx, b.owner, []apply.Item{secret()}, nil)
+			Expect(err).NotTo(HaveOccurred())
+			return results[0].Memory
+		}
+		answered := remembered()
+		Expect(answered.Applied).NotTo(BeEmpty())
+		// The name is taken now, as after a lost answer.
+		Expect(remembered()).To(Equal(answered))
 	})
 
 	It("keeps its first value when the answer is lost", func(ctx SpecContext) {

@@ -143,11 +143,11 @@ func (e *Engine) members(ctx context.Context, owner map[string]string, gvk schem
 	return out, nil
 }
 
-// delete deletes exactly the object that was looked at. One that is gone or was
-// replaced meanwhile is no failure: the next pass looks again.
+// delete deletes exactly the object that was looked at. One that is gone is no
+// failure. A conflict is one: nothing else would make the next pass come.
 func (e *Engine) delete(ctx context.Context, o *metav1.PartialObjectMetadata) error {
 	err := e.client.Delete(ctx, o, client.Preconditions{UID: &o.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
 	return fmt.Errorf("delete %s %s/%s: %w", o.Kind, o.Namespace, o.Name, err)
