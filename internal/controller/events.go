@@ -38,6 +38,9 @@ func (r *Reconciler) tell(before, after *v1alpha1.SparkPipeline) {
 // of a child is no news.
 func (r *Reconciler) tellChild(p *v1alpha1.SparkPipeline, result apply.Result, what string) {
 	known := result.Before.UID != ""
+	// Events of different versions of the pipeline would not be counted as one.
+	p = p.DeepCopy()
+	p.ResourceVersion = ""
 	switch {
 	case result.Outcome == apply.Created && known:
 		r.Recorder.Eventf(p, nil, corev1.EventTypeNormal, "ChildRecreated", "Apply", "%s was gone and is back", what)

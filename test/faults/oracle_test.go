@@ -133,6 +133,7 @@ var expected = []string{
 	marker,
 	"the cache has not shown the SparkApplication that", // after a lost answer to its creation
 	"context canceled",
+	"does not belong to this SparkPipeline", // said of objects that others made
 }
 
 func (r *run) unexpectedErrors() []string {

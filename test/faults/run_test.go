@@ -117,11 +117,13 @@ func (r *run) kill(o *operator) {
 		return
 	}
 	o.cancel()
-	go func() {
-		if err := r.start(); err != nil {
-			r.breach("the operator that was killed did not start again: %v", err)
-		}
-	}()
+	go r.follow()
+}
+
+func (r *run) follow() {
+	if err := r.start(); err != nil {
+		r.breach("the operator that was killed did not start again: %v", err)
+	}
 }
 
 // restart replaces the living operator and waits until the new one has its caches.
@@ -129,7 +131,11 @@ func (r *run) restart(ctx context.Context) error {
 	r.mu.Lock()
 	before := r.current
 	r.mu.Unlock()
-	r.kill(before)
+	if before.dead.Load() {
+		go r.follow() // It was stopped before.
+	} else {
+		r.kill(before)
+	}
 	return eventually(ctx, func() error {
 		r.mu.Lock()
 		defer r.mu.Unlock()

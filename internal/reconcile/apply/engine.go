@@ -89,8 +89,8 @@ type Result struct {
 	Outcome Outcome
 	// Memory is what to remember of the child; Before is what was remembered.
 	Memory, Before v1alpha1.ChildStatus
-	// Pending says that the caches have not shown the child yet: look again after
-	// Patience.
+	// Pending says that the caches have not shown the child yet, or that it was
+	// repaired so often that it has to wait: look again after Patience.
 	Pending bool
 	Err     error
 }
@@ -115,8 +115,10 @@ type Engine struct {
 	// Clock tells how long the cache has not shown a write.
 	Clock clock.PassiveClock
 
-	mu    sync.Mutex
-	wrote map[key]written
+	mu      sync.Mutex
+	wrote   map[key]written
+	repairs map[key]pace
+	sweepAt int
 }
 
 // Patience is how long the engine believes its own write although the cache does
@@ -144,7 +146,7 @@ type written struct {
 // NewEngine returns an engine that writes with c, reads metadata from cache, and
 // asks live what no cache may decide.
 func NewEngine(c client.Client, cache, live client.Reader) *Engine {
-	return &Engine{client: c, cache: cache, live: live, Clock: clock.RealClock{}, wrote: map[key]written{}}
+	return &Engine{client: c, cache: cache, live: live, Clock: clock.RealClock{}, wrote: map[key]written{}, repairs: map[key]pace{}}
 }
 
 // Apply makes every item so, wave by wave. owner are the inventory labels of the
@@ -231,7 +233,12 @@ func (e *Engine) decide(ctx context.Context, owner map[string]string, item Item,
 	if err != nil {
 		return func() error { return err }
 	}
+	// Nothing new is wanted, so whatever is to be done is a repair.
+	repair := r.Before.UID != "" && r.Before.Applied == digest
 	switch {
+	case !seen.found && repair && !item.Durable && !e.mayRepair(item.Object):
+		r.Outcome, r.Pending = Unchanged, true
+		return nil
 	case !seen.found:
 		return func() error { return e.absent(ctx, owner, item, digest, r) }
 	case seen.deleting:
@@ -241,6 +248,9 @@ func (e *Engine) decide(ctx context.Context, owner map[string]string, item Item,
 		return func() error { return &NotOwnedError{Object: describe(item.Object)} }
 	case seen.as(r.Before, digest):
 		r.Outcome, r.Pending = Unchanged, seen.pending
+		return nil
+	case repair && !e.mayRepair(item.Object):
+		r.Outcome, r.Pending = Unchanged, true
 		return nil
 	}
 	return func() error { return e.apply(ctx, item, seen.uid, digest, r) }
@@ -294,6 +304,7 @@ func (e *Engine) apply(ctx context.Context, item Item, uid types.UID, digest str
 	err := e.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(live), client.FieldOwner(FieldManager), client.ForceOwnership)
 	if err != nil {
 		e.forgetWrite(item.Object)
+		e.repairFailed(item.Object)
 	}
 	if meta.IsNoMatchError(err) {
 		r.Outcome = Missing
