@@ -3,11 +3,15 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -84,9 +88,12 @@ func (r *Reconciler) tearDown(ctx context.Context, p *v1alpha1.SparkPipeline, pa
 	return left == "", recheck, nil
 }
 
-// removeChildren deletes the last kind that still has members and names it.
+// removeChildren deletes the last wave that still has members and names them. The
+// namespace comes after all others: whether it may go is judged by what is left
+// in it.
 func (r *Reconciler) removeChildren(ctx context.Context, p *v1alpha1.SparkPipeline) (string, error) {
-	kinds := r.APIs.Kinds()
+	all := r.APIs.Kinds()
+	kinds := slices.DeleteFunc(slices.Clone(all), isNamespace)
 	if p.Spec.DeletionPolicy != v1alpha1.DeletionDelete {
 		kinds = apply.WithoutDurable(kinds)
 	}
@@ -94,7 +101,56 @@ func (r *Reconciler) removeChildren(ctx context.Context, p *v1alpha1.SparkPipeli
 	if err != nil {
 		return "", fmt.Errorf("remove children: %w", err)
 	}
+	if left != "" || p.Spec.DeletionPolicy != v1alpha1.DeletionDelete || !r.ClusterWide {
+		return left, nil
+	}
+	keep, err := r.keepsNamespace(ctx, p)
+	if keep || err != nil {
+		return "", err
+	}
+	only := slices.DeleteFunc(slices.Clone(all), func(k apply.Kind) bool { return !isNamespace(k) })
+	if left, err = r.Engine.DeleteWave(ctx, desired.OwnerLabels(p), only, r.scope(p)); err != nil {
+		return "", fmt.Errorf("remove the namespace: %w", err)
+	}
 	return left, nil
+}
+
+func isNamespace(k apply.Kind) bool {
+	return k.GVK.GroupKind() == corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
+}
+
+// keepsNamespace says that the dedicated namespace must stay: somebody else put
+// the pipeline's label on it, so it was there first, or it holds a claim, all of
+// ours being gone. It asks the API server, for a cache could be older than either.
+func (r *Reconciler) keepsNamespace(ctx context.Context, p *v1alpha1.SparkPipeline) (bool, error) {
+	found := &metav1.PartialObjectMetadataList{}
+	found.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := r.Live.List(ctx, found, client.MatchingLabels(desired.OwnerLabels(p))); err != nil {
+		return true, fmt.Errorf("list namespaces to delete: %w", err)
+	}
+	for _, ns := range found.Items {
+		if labelledByOther(ns.ManagedFields) {
+			return true, nil
+		}
+		claims := &metav1.PartialObjectMetadataList{}
+		claims.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"))
+		if err := r.Live.List(ctx, claims, client.InNamespace(ns.Name), client.Limit(1)); err != nil {
+			return true, fmt.Errorf("look for claims in namespace %s: %w", ns.Name, err)
+		}
+		if len(claims.Items) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// labelledByOther says that another manager owns the label that names the
+// pipeline. It still does after the operator has applied the same value.
+func labelledByOther(entries []metav1.ManagedFieldsEntry) bool {
+	return slices.ContainsFunc(entries, func(e metav1.ManagedFieldsEntry) bool {
+		return e.Manager != apply.FieldManager && e.FieldsV1 != nil &&
+			bytes.Contains(e.FieldsV1.Raw, []byte(`"f:`+desired.LabelPipeline+`"`))
+	})
 }
 
 // scope is where children of p can be. Where the operator may look everywhere it
