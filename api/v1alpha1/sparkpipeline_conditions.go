@@ -91,6 +91,8 @@ const (
 	// ReasonStartRefused: the API server would refuse the next application, so
 	// the running one was not stopped.
 	ReasonStartRefused = "StartRefused"
+	// ReasonGuardRefused: the guard does not let the driver start on the checkpoint.
+	ReasonGuardRefused = "GuardRefused"
 	// ReasonApplicationFailed: the backend has given up.
 	ReasonApplicationFailed = "ApplicationFailed"
 	// ReasonApplicationEnded: the application ended, which a stream does not.

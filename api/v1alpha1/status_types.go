@@ -60,6 +60,10 @@ type SparkPipelineStatus struct {
 	// +optional
 	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
 
+	// checkpoint is what is known of the state, as of the last start of a driver.
+	// +optional
+	Checkpoint *CheckpointStatus `json:"checkpoint,omitempty"`
+
 	// resolved are choices that depended on the surroundings and were made once.
 	// +optional
 	Resolved *ResolvedChoices `json:"resolved,omitempty"`
@@ -147,10 +151,15 @@ type ApplicationStatus struct {
 	// renderingRunning is the digest of the rendering that runs.
 	// +optional
 	RenderingRunning string `json:"renderingRunning,omitempty"`
-	// specGeneration is the pipeline's generation that the running rendering
-	// was made of.
+	// specGeneration is the newest generation of the pipeline that asks for no
+	// other run than the present one.
 	// +optional
 	SpecGeneration int64 `json:"specGeneration,omitempty"`
+	// renderingSettled is the digest that this version of the operator renders of
+	// specGeneration. It differs from renderingRunning after an upgrade of the
+	// operator.
+	// +optional
+	RenderingSettled string `json:"renderingSettled,omitempty"`
 	// pendingChange is the class of the change that is not yet running.
 	// +optional
 	PendingChange ChangeClass `json:"pendingChange,omitempty"`
@@ -243,6 +252,50 @@ type WaitingFor struct {
 	// +optional
 	Message string `json:"message,omitempty"`
 	// since when it is waited for.
+	// +required
+	Since metav1.Time `json:"since"`
+}
+
+// CheckpointStatus is what is known of the state, as of the last start of a driver.
+type CheckpointStatus struct {
+	// roots that were seen with a committed batch. A driver is not started on one
+	// that is empty or older.
+	// +optional
+	// +listType=map
+	// +listMapKey=path
+	Roots []CheckpointRoot `json:"roots,omitempty"`
+	// refusal of the last start by the guard; absent when it was let through.
+	// +optional
+	Refusal *GuardRefusal `json:"refusal,omitempty"`
+	// resetAccepted is the value of spec.restart.acceptStateReset that was last
+	// made use of. It lets one start through.
+	// +optional
+	ResetAccepted string `json:"resetAccepted,omitempty"`
+}
+
+// CheckpointRoot is the root of one query.
+type CheckpointRoot struct {
+	// path below the place of the checkpoint.
+	// +required
+	Path string `json:"path"`
+	// committed is the newest committed batch that was seen there.
+	// +required
+	Committed int64 `json:"committed"`
+}
+
+// GuardRefusal is why the guard did not let a driver start.
+type GuardRefusal struct {
+	// reason, such as Empty, Older, Damaged or Locked.
+	// +required
+	Reason string `json:"reason"`
+	// message says what was found.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// application is the uid of the backend's object whose driver was refused.
+	// +optional
+	Application types.UID `json:"application,omitempty"`
+	// since when the guard says so.
 	// +required
 	Since metav1.Time `json:"since"`
 }

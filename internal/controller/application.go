@@ -38,6 +38,9 @@ type surroundings struct {
 	decision  application.Decision
 	// invalid is why the application cannot be rendered.
 	invalid error
+	// settled is the digest that the present operator renders of the generation
+	// that the run is of.
+	settled string
 }
 
 // look gathers facts and decides what to do with the application.
@@ -51,13 +54,18 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 	if err := r.settle(ctx, p, s); err != nil {
 		return nil, err
 	}
+	pass.Checkpoint = r.recall(p, s)
 	pass.Resolved = r.resolve(p)
 	s.input, err = r.input(ctx, p, s, pass.Resolved)
 	if err != nil {
 		return nil, err
 	}
 	s.rendering, s.invalid = desired.Application(r.Scheme, s.input)
+	s.settled = settleGeneration(p, s)
+	s.input.Facts.Roots = roots(pass.Checkpoint)
+	s.input.Facts.Reset = s.invalid == nil && accepts(p, s.rendering.Digest, pass.Checkpoint)
 	s.wanted = r.wanted(p, s)
+	s.wanted.ResetUsed = !s.input.Facts.Reset
 	s.decision = application.Decide(s.wanted, p.Status.Application, s.run.Application, r.Limits, r.Clock.Now())
 	if s.invalid != nil && s.wanted.Run {
 		// What runs goes on; what does not run cannot start.
@@ -69,6 +77,30 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 	pass.Executors = executors(p, s)
 	r.markHealthy(p, s, pass)
 	return s, nil
+}
+
+// settleGeneration tells a change of the spec from one of the operator. The run is of the
+// newest generation whose rendering is that of the run; what the same generation
+// renders to after an upgrade of the operator is noted, so that a later edit of
+// the spec is compared with that, and one that changes no rendering restarts
+// nothing either.
+func settleGeneration(p *v1alpha1.SparkPipeline, s *surroundings) string {
+	app := s.run.Application.App
+	if app == nil || s.invalid != nil {
+		return recorded(p).RenderingSettled
+	}
+	settled := app.Digest
+	if before := recorded(p); before.UID == app.UID && before.RenderingSettled != "" {
+		settled = before.RenderingSettled
+		app.SpecGeneration = max(app.SpecGeneration, before.SpecGeneration)
+	}
+	if s.rendering.Digest == app.Digest || s.rendering.Digest == settled {
+		app.SpecGeneration = p.Generation
+	}
+	if app.SpecGeneration == p.Generation {
+		settled = s.rendering.Digest
+	}
+	return settled
 }
 
 // markHealthy notes the running rendering as healthy once its driver is ready. Its
@@ -266,6 +298,7 @@ func (r *Reconciler) start(ctx context.Context, p *v1alpha1.SparkPipeline, s *su
 	rec.UID, rec.GenerationWritten = app.GetUID(), app.GetGeneration()
 	rec.RenderingRunning, rec.SpecGeneration = s.rendering.Digest, p.Generation
 	rec.StateIdentity, rec.StopRequested = s.rendering.StateIdentity, nil
+	rec.RenderingSettled = s.rendering.Digest
 	rec.PendingChange, rec.PendingReasons = v1alpha1.ChangeNone, nil
 	rec.ExecutionAttempts, rec.State, rec.Message, rec.AppID, rec.SubmissionID = 0, "", "", "", ""
 	s.decision.Message, s.decision.After = application.WaitsForSubmission, r.Limits.PickUp
@@ -377,7 +410,7 @@ func record(prev *v1alpha1.ApplicationStatus, s *surroundings) *v1alpha1.Applica
 	rec.Message = firstLine(app.Status.ApplicationState.ErrorMessage)
 	rec.AppID, rec.SubmissionID = app.Status.SparkApplicationID, app.Status.SubmissionID
 	rec.RenderingRunning, rec.SpecGeneration = s.run.Application.App.Digest, s.run.Application.App.SpecGeneration
-	rec.StateIdentity = s.run.StateIdentity
+	rec.StateIdentity, rec.RenderingSettled = s.run.StateIdentity, s.settled
 	if attempts := app.Status.ExecutionAttempts; attempts > rec.ExecutionAttempts {
 		if rec.ExecutionAttempts > 0 || rec.Started {
 			rec.Restarts += attempts - rec.ExecutionAttempts

@@ -134,7 +134,12 @@ func (r *Reconciler) applyChildren(ctx context.Context, p *v1alpha1.SparkPipelin
 		items[i].Adopt = c.Adopt
 	}
 	out.children = children
-	out.results, err = r.Engine.Apply(ctx, desired.OwnerLabels(p), items, p.Status.Children)
+	remembered := p.Status.Children
+	if s.input.Facts.Reset {
+		// A claim that is gone may be made again: its loss was accepted.
+		remembered = slices.DeleteFunc(slices.Clone(remembered), func(c v1alpha1.ChildStatus) bool { return c.Reason == v1alpha1.ReasonClaimLost })
+	}
+	out.results, err = r.Engine.Apply(ctx, desired.OwnerLabels(p), items, remembered)
 	out.complete = err == nil
 	pass.Applied = true
 	r.account(ctx, p, s, &out, pass)

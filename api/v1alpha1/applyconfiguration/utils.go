@@ -38,8 +38,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.BucketsSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CheckpointBackup"):
 		return &apiv1alpha1.CheckpointBackupApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CheckpointRoot"):
+		return &apiv1alpha1.CheckpointRootApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CheckpointSpec"):
 		return &apiv1alpha1.CheckpointSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CheckpointStatus"):
+		return &apiv1alpha1.CheckpointStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CheckpointVolume"):
 		return &apiv1alpha1.CheckpointVolumeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChildStatus"):
@@ -74,6 +78,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ExecutorsStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("FailureBudget"):
 		return &apiv1alpha1.FailureBudgetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GuardRefusal"):
+		return &apiv1alpha1.GuardRefusalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HealthSpec"):
 		return &apiv1alpha1.HealthSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HistoryServerSpec"):

@@ -118,6 +118,8 @@ func mustStop(w Wanted, rec *v1alpha1.ApplicationStatus, f Facts) (reason string
 		return w.StopReason, false
 	case edited(rec, f.App):
 		return "somebody edited the SparkApplication; it is replaced by what the spec asks for", true
+	case w.Digest == f.App.Digest && f.GuardRefusal != "" && sparkapi.Terminal(f.App.State) && w.AcceptStateReset == w.Digest && !w.ResetUsed:
+		return "the loss of the state was accepted", true
 	case w.Digest == f.App.Digest:
 		return "", false
 	case refused(w):
@@ -203,6 +205,10 @@ func running(w Wanted, f Facts, limits Limits, now time.Time) Decision {
 			d.Message = "waits until a node takes the driver's pod: " + f.DriverWaits
 		}
 	case sparkapi.StateFailed:
+		if f.GuardRefusal != "" {
+			d.Reason, d.Message = v1alpha1.ReasonGuardRefused, fmt.Sprintf("nothing was started: %s; when the state is in order set another spec.restart.nonce, or accept its loss by spec.restart.acceptStateReset: %q", f.GuardRefusal, w.Digest)
+			return d
+		}
 		d.Reason = v1alpha1.ReasonApplicationFailed
 		d.Message = "the Spark operator has used up its retries; look at the driver's log, then change the spec or set another spec.restart.nonce to start again"
 	case sparkapi.StateCompleted:
@@ -210,6 +216,9 @@ func running(w Wanted, f Facts, limits Limits, now time.Time) Decision {
 		d.Message = "the application ended by itself, which a stream does not; change the spec or set another spec.restart.nonce to start again"
 	default:
 		d.Reason, d.Message = v1alpha1.ReasonRestarting, fmt.Sprintf("the Spark operator is bringing the run back (%s)", f.App.State)
+		if f.GuardRefusal != "" {
+			d.Reason, d.Message = v1alpha1.ReasonGuardRefused, fmt.Sprintf("%s; the Spark operator tries again (%s)", f.GuardRefusal, f.App.State)
+		}
 	}
 	return d
 }

@@ -32,6 +32,8 @@ type Wanted struct {
 	// AcceptStateReset is the digest of a rendering whose loss of state the user
 	// accepts.
 	AcceptStateReset string
+	// ResetUsed says that this acceptance has let a start through before.
+	ResetUsed bool
 	// WindowOpen says that planned restarts may happen now; NextWindow when they
 	// next may.
 	WindowOpen bool
@@ -65,6 +67,9 @@ type Facts struct {
 	// LivePods names the pods of Spark that have not ended, as far as the cache
 	// knows. The fence asks the API server itself.
 	LivePods []string
+	// GuardRefusal says why the guard does not let this application's driver
+	// start; empty when it does, or has not said.
+	GuardRefusal string
 	// DriverWaits says why no node takes the driver's pod; empty when one has.
 	DriverWaits string
 }

@@ -110,10 +110,25 @@ func Application(scheme *runtime.Scheme, in Input) (Rendering, error) {
 	return r, stamp(&r, p)
 }
 
+// withoutGuardImage leaves out of a digest which image the guard runs from: it is
+// the operator's own, and its next version is no reason for a restart.
+func withoutGuardImage(spec map[string]any) {
+	containers, _, _ := unstructured.NestedSlice(spec, "driver", "template", "spec", "initContainers")
+	for _, c := range containers {
+		if c, ok := c.(map[string]any); ok && c["name"] == GuardContainer {
+			delete(c, "image")
+		}
+	}
+	if len(containers) > 0 {
+		_ = unstructured.SetNestedSlice(spec, containers, "driver", "template", "spec", "initContainers")
+	}
+}
+
 // stamp computes the digest and writes the annotations.
 func stamp(r *Rendering, p *v1alpha1.SparkPipeline) error {
 	content := r.Object.DeepCopy().Object["spec"].(map[string]any)
 	unstructured.RemoveNestedField(content, "executor", "instances")
+	withoutGuardImage(content)
 	text, err := json.Marshal([]any{content, p.Spec.Restart.Nonce})
 	if err != nil {
 		return fmt.Errorf("digest of the rendering: %w", err)

@@ -4,6 +4,7 @@ package desired
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -13,15 +14,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
+	"sparkpipeline.dev/operator/internal/agent/config"
 )
 
 // sparkUser is the user of Spark's images. They name it, which the kubelet cannot
 // check against runAsNonRoot, so its number is said.
 const sparkUser = 185
 
-// Names of the operator's init containers.
+// GuardContainer is the init container that judges the checkpoint.
+const GuardContainer = "guard"
+
+// Names of the operator's other init containers.
 const (
-	initGuard = "guard"
 	initTrust = "trust"
 	initJMX   = "jmx-agent"
 )
@@ -187,8 +191,11 @@ keytool -importcert -noprompt -alias object-store -file /object-store-ca/ca.crt 
 // a ConfigMap that the operator keeps, so they are current for every retry.
 func guardContainer(in Input) corev1.Container {
 	p := in.Pipeline
-	c := agentContainer(in, initGuard)
-	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "guard", MountPath: "/etc/sparkpipeline/guard", ReadOnly: true})
+	c := agentContainer(in, GuardContainer)
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "guard", MountPath: path.Dir(config.OrdersFile), ReadOnly: true})
+	// By this label Spark tells the pods of its submissions apart.
+	c.Env = append(c.Env, corev1.EnvVar{Name: "SPARK_APP_SELECTOR", ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.labels['" + LabelSparkApp + "']"}}})
 	if CheckpointClaim(in) != "" {
 		// Spark gives the claim's volume this name.
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "checkpoint", MountPath: p.Spec.Checkpoint.MountPath})

@@ -58,6 +58,7 @@ var children = []child{
 	{name: "storage", owns: owns(&corev1.PersistentVolumeClaim{}), wave: waveStorage, durable: true, build: storage},
 	// Pods of the application and of jobs mount these, so they come before them.
 	{name: "agentconfig", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: agentConfig},
+	{name: "guard", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: guard},
 	{name: "jmx", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: jmx},
 	{name: "certificate", owns: owns(kind(issuerKind), kind(CertificateKind)), wave: waveStorage, build: certificate},
 

@@ -103,6 +103,7 @@ func parse(t *testing.T, text string) *config.Config {
 // that the operator keeps.
 func TestGuard(t *testing.T) {
 	in := caseNamed(t, "minimal")
+	in.Defaults.Guard = false
 	r, err := desired.Application(scheme(t), in)
 	if err != nil {
 		t.Fatal(err)

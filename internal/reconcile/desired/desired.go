@@ -36,6 +36,11 @@ type Facts struct {
 	// Healthy is the running rendering if it is healthy and is the one that the
 	// spec asks for; else nil.
 	Healthy *Rendering
+	// Roots of the checkpoint that were seen with a committed batch: path -> the
+	// newest batch seen.
+	Roots map[string]int64
+	// Reset says that somebody accepted the loss of the state at the next start.
+	Reset bool
 	// Checkpoint is the name of the claim in force; empty for the first one.
 	Checkpoint string
 }

@@ -56,7 +56,7 @@ var selectedBy = []string{"sparkpipeline.dev/", "sparkoperator.k8s.io/", "argopr
 
 // ownInitContainers are the names of the operator's init containers. An argument
 // that a user adds to the guard could silence it.
-var ownInitContainers = []string{initGuard, initTrust, initJMX}
+var ownInitContainers = []string{GuardContainer, initTrust, initJMX}
 
 // reserved refuses what no user may say, because it would lend the pod an
 // identity or a place that is not the pipeline's.

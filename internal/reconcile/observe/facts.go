@@ -5,6 +5,7 @@ package observe
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
@@ -34,6 +36,8 @@ type Run struct {
 	StateIdentity map[string]string
 	// Driver is the driver's pod, nil when there is none.
 	Driver *corev1.Pod
+	// Guard is what the guard of the driver's pod has said; nil: nothing yet.
+	Guard *Verdict
 	// DriverReady says that the driver's container runs and passes its probes.
 	DriverReady bool
 	// AppSelector is the id of the live run: empty while no driver lives.
@@ -69,7 +73,7 @@ func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string,
 			run.Application.LivePods = append(run.Application.LivePods, pod.Name)
 		}
 		if pod.Labels[desired.LabelSparkRole] == "driver" {
-			run.Driver = pod
+			run.Driver, run.Guard = pod, verdict(pod)
 		} else {
 			run.Failures[pod.UID] = failures(pod)
 		}
@@ -87,10 +91,15 @@ func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string,
 func (o Observer) app(ctx context.Context, p *v1alpha1.SparkPipeline, ns string, run *Run) error {
 	app := &sparkapi.SparkApplication{}
 	err := o.Cache.Get(ctx, client.ObjectKey{Namespace: ns, Name: p.Name}, app)
-	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+	notWatched := (*cache.ErrResourceNotCached)(nil)
+	switch {
+	case apierrors.IsNotFound(err):
 		return nil
-	}
-	if err != nil {
+	case meta.IsNoMatchError(err), errors.As(err, &notWatched):
+		// The backend's API has gone since the pass began.
+		run.Application.Installed = false
+		return nil
+	case err != nil:
 		return fmt.Errorf("get the SparkApplication: %w", err)
 	}
 	run.App = app

@@ -32,6 +32,12 @@ func TrimPod(o any) (any, error) {
 		kept.Status.ContainerStatuses = append(kept.Status.ContainerStatuses,
 			corev1.ContainerStatus{Name: c.Name, RestartCount: c.RestartCount})
 	}
+	for _, c := range pod.Status.InitContainerStatuses {
+		if t := c.State.Terminated; c.Name == desired.GuardContainer && t != nil {
+			kept.Status.InitContainerStatuses = append(kept.Status.InitContainerStatuses, corev1.ContainerStatus{Name: c.Name,
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Message: t.Message}}})
+		}
+	}
 	return kept, nil
 }
 

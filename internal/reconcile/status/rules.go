@@ -107,7 +107,7 @@ func summary(results []metav1.Condition, p Pass) metav1.Condition {
 var waitsForPerson = []string{
 	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonCheckpointInUse,
 	v1alpha1.ReasonOtherInstall, v1alpha1.ReasonNotOwned, v1alpha1.ReasonClaimLost, v1alpha1.ReasonClaimTerminating,
-	v1alpha1.ReasonStateBreaking, v1alpha1.ReasonApplicationFailed, v1alpha1.ReasonApplicationEnded,
+	v1alpha1.ReasonStateBreaking, v1alpha1.ReasonGuardRefused, v1alpha1.ReasonApplicationFailed, v1alpha1.ReasonApplicationEnded,
 	v1alpha1.ReasonSparkOperatorMissing, v1alpha1.ReasonSparkOperatorNotActing,
 }
 

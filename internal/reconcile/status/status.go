@@ -49,6 +49,8 @@ type Pass struct {
 	Decision *application.Decision
 	// Application is the new record of it.
 	Application *v1alpha1.ApplicationStatus
+	// Checkpoint is what is known of the state.
+	Checkpoint *v1alpha1.CheckpointStatus
 	// Executors ready and wanted, nil when the pass did not get there.
 	Executors *v1alpha1.ExecutorsStatus
 	// Resolved choices.
@@ -79,7 +81,7 @@ func Compute(prev v1alpha1.SparkPipelineStatus, generation int64, p Pass, now ti
 		next.Children = p.Children
 	}
 	if p.Decision != nil {
-		next.Application = p.Application
+		next.Application, next.Checkpoint = p.Application, p.Checkpoint
 	}
 	if p.Executors != nil {
 		p.Executors.Summary = fmt.Sprintf("%d/%d", p.Executors.Ready, p.Executors.Wanted)

@@ -147,6 +147,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: renderingRunning
       type:
         scalar: string
+    - name: renderingSettled
+      type:
+        scalar: string
     - name: renderingWanted
       type:
         scalar: string
@@ -262,6 +265,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.CronSchedule
       default: 0 */6 * * *
+- name: dev.sparkpipeline.operator.api.v1alpha1.CheckpointRoot
+  map:
+    fields:
+    - name: committed
+      type:
+        scalar: numeric
+    - name: path
+      type:
+        scalar: string
 - name: dev.sparkpipeline.operator.api.v1alpha1.CheckpointSpec
   map:
     fields:
@@ -283,6 +295,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volume
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.CheckpointVolume
+- name: dev.sparkpipeline.operator.api.v1alpha1.CheckpointStatus
+  map:
+    fields:
+    - name: refusal
+      type:
+        namedType: dev.sparkpipeline.operator.api.v1alpha1.GuardRefusal
+    - name: resetAccepted
+      type:
+        scalar: string
+    - name: roots
+      type:
+        list:
+          elementType:
+            namedType: dev.sparkpipeline.operator.api.v1alpha1.CheckpointRoot
+          elementRelationship: associative
+          keys:
+          - path
 - name: dev.sparkpipeline.operator.api.v1alpha1.CheckpointVolume
   map:
     fields:
@@ -589,6 +618,21 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 10
+- name: dev.sparkpipeline.operator.api.v1alpha1.GuardRefusal
+  map:
+    fields:
+    - name: application
+      type:
+        namedType: io.k8s.apimachinery.pkg.types.UID
+    - name: message
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: dev.sparkpipeline.operator.api.v1alpha1.HealthSpec
   map:
     fields:
@@ -1143,6 +1187,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: application
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.ApplicationStatus
+    - name: checkpoint
+      type:
+        namedType: dev.sparkpipeline.operator.api.v1alpha1.CheckpointStatus
     - name: children
       type:
         list:

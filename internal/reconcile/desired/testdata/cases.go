@@ -70,6 +70,7 @@ func Defaults() desired.Defaults {
 		DedicatedNamespaces: true,
 		QuotaCeiling: desired.QuotaCeiling{Pods: 1000, CPU: resource.MustParse("2000"),
 			Memory: resource.MustParse("4Ti"), Storage: resource.MustParse("20Ti")},
+		Guard:         true,
 		AgentCommands: []string{"backup", "archive", "snapshot"},
 	}
 }
@@ -100,6 +101,7 @@ func surround(c *Case) error {
 		defaults.VeleroNamespace = ""
 	case "running":
 		facts.AppSelector = run
+		facts.Roots = map[string]int64{"orders/agg": 41}
 		scheme := runtime.NewScheme()
 		if err := desired.AddToScheme(scheme); err != nil {
 			return err

@@ -31,9 +31,13 @@ type ApplicationStatusApplyConfiguration struct {
 	RenderingWanted *string `json:"renderingWanted,omitempty"`
 	// renderingRunning is the digest of the rendering that runs.
 	RenderingRunning *string `json:"renderingRunning,omitempty"`
-	// specGeneration is the pipeline's generation that the running rendering
-	// was made of.
+	// specGeneration is the newest generation of the pipeline that asks for no
+	// other run than the present one.
 	SpecGeneration *int64 `json:"specGeneration,omitempty"`
+	// renderingSettled is the digest that this version of the operator renders of
+	// specGeneration. It differs from renderingRunning after an upgrade of the
+	// operator.
+	RenderingSettled *string `json:"renderingSettled,omitempty"`
 	// pendingChange is the class of the change that is not yet running.
 	PendingChange *apiv1alpha1.ChangeClass `json:"pendingChange,omitempty"`
 	// pendingReasons say what changes.
@@ -132,6 +136,14 @@ func (b *ApplicationStatusApplyConfiguration) WithRenderingRunning(value string)
 // If called multiple times, the SpecGeneration field is set to the value of the last call.
 func (b *ApplicationStatusApplyConfiguration) WithSpecGeneration(value int64) *ApplicationStatusApplyConfiguration {
 	b.SpecGeneration = &value
+	return b
+}
+
+// WithRenderingSettled sets the RenderingSettled field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RenderingSettled field is set to the value of the last call.
+func (b *ApplicationStatusApplyConfiguration) WithRenderingSettled(value string) *ApplicationStatusApplyConfiguration {
+	b.RenderingSettled = &value
 	return b
 }
 

@@ -37,6 +37,8 @@ type SparkPipelineStatusApplyConfiguration struct {
 	RecoveryStep *string `json:"recoveryStep,omitempty"`
 	// waitingFor is what has to happen before the pipeline can go on.
 	WaitingFor *WaitingForApplyConfiguration `json:"waitingFor,omitempty"`
+	// checkpoint is what is known of the state, as of the last start of a driver.
+	Checkpoint *CheckpointStatusApplyConfiguration `json:"checkpoint,omitempty"`
 	// resolved are choices that depended on the surroundings and were made once.
 	Resolved *ResolvedChoicesApplyConfiguration `json:"resolved,omitempty"`
 	// installID is the install of the operator that reconciles this pipeline.
@@ -144,6 +146,14 @@ func (b *SparkPipelineStatusApplyConfiguration) WithRecoveryStep(value string) *
 // If called multiple times, the WaitingFor field is set to the value of the last call.
 func (b *SparkPipelineStatusApplyConfiguration) WithWaitingFor(value *WaitingForApplyConfiguration) *SparkPipelineStatusApplyConfiguration {
 	b.WaitingFor = value
+	return b
+}
+
+// WithCheckpoint sets the Checkpoint field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Checkpoint field is set to the value of the last call.
+func (b *SparkPipelineStatusApplyConfiguration) WithCheckpoint(value *CheckpointStatusApplyConfiguration) *SparkPipelineStatusApplyConfiguration {
+	b.Checkpoint = value
 	return b
 }
 
