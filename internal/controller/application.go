@@ -128,7 +128,7 @@ func (r *Reconciler) settle(ctx context.Context, p *v1alpha1.SparkPipeline, s *s
 	const patience = 5 * time.Second
 	if r.Clock.Since(created.at) < patience {
 		s.run.Application.App = &application.Running{UID: created.uid, Generation: 1, Created: created.at,
-			Digest: recorded(p).RenderingRunning, SpecGeneration: recorded(p).SpecGeneration}
+			Digest: created.digest, SpecGeneration: created.generation}
 		return nil
 	}
 	meta := &metav1.PartialObjectMetadata{}
@@ -293,7 +293,7 @@ func (r *Reconciler) start(ctx context.Context, p *v1alpha1.SparkPipeline, s *su
 	if err != nil {
 		return false, fmt.Errorf("create the SparkApplication: %w", err)
 	}
-	r.writes.created(client.ObjectKeyFromObject(p), app.GetUID(), r.Clock.Now())
+	r.writes.created(client.ObjectKeyFromObject(p), createdApp{uid: app.GetUID(), at: r.Clock.Now(), digest: s.rendering.Digest, generation: p.Generation})
 	rec := pass.Application
 	rec.UID, rec.GenerationWritten = app.GetUID(), app.GetGeneration()
 	rec.RenderingRunning, rec.SpecGeneration = s.rendering.Digest, p.Generation

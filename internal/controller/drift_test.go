@@ -162,6 +162,9 @@ var _ = Describe("drift of every kind of child", Ordered, func() {
 		DeferCleanup(func() { uninstall(allOptional()...) })
 		dedicated, shared = fullSample(ctx), alerting(namespaceFor())
 		for _, p := range []*v1alpha1.SparkPipeline{dedicated, shared} {
+			// Auto would be decided for good, perhaps before the operator has seen
+			// that cert-manager is there.
+			p.Spec.Security.Encryption = v1alpha1.SecurityTLS
 			Expect(admin.Create(ctx, p)).To(Succeed())
 			setState(p, sparkapi.StateRunning)
 			pod := driverPod(p)
@@ -191,14 +194,18 @@ var _ = Describe("drift of every kind of child", Ordered, func() {
 	for _, d := range drifts {
 		It("is repaired at its exact price, and nothing else is touched, when children are "+d.name, func(ctx SpecContext) {
 			for _, p := range []*v1alpha1.SparkPipeline{dedicated, shared} {
-				for half := range 2 {
+				halves := 1
+				if d.name == "edited" { // Of which one half proves that the other is not touched.
+					halves = 2
+				}
+				for half := range halves {
 					quiet(p)
 					book := &ledger{pipeline: p}
 					book.read()
 					book.sent = nil
 					var want []string
 					for i, c := range p.Status.Children {
-						if i%2 != half || c.Kind == "Secret" || slices.Contains(d.spares, c.Kind) {
+						if i%halves != half || c.Kind == "Secret" || slices.Contains(d.spares, c.Kind) {
 							continue
 						}
 						d.do(ctx, c)

@@ -145,13 +145,13 @@ type recorder struct {
 	mu      sync.Mutex
 	seen    []string
 	watches []string
-	// fault answers a request if its answer is not nil.
-	fault func(*http.Request) *http.Response
+	// fault answers a request, or passes it on by answering nil and no error.
+	fault func(*http.Request, http.RoundTripper) (*http.Response, error)
 }
 
 // inject lets requests be answered by fault until the spec ends.
-func (r *recorder) inject(fault func(*http.Request) *http.Response) {
-	set := func(f func(*http.Request) *http.Response) {
+func (r *recorder) inject(fault func(*http.Request, http.RoundTripper) (*http.Response, error)) {
+	set := func(f func(*http.Request, http.RoundTripper) (*http.Response, error)) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.fault = f
@@ -187,8 +187,8 @@ func (r *recorder) around(next http.RoundTripper) http.RoundTripper {
 		fault := r.fault
 		r.mu.Unlock()
 		if fault != nil {
-			if answer := fault(req); answer != nil {
-				return answer, nil
+			if answer, err := fault(req, next); answer != nil || err != nil {
+				return answer, err
 			}
 		}
 		return next.RoundTrip(req)

@@ -66,8 +66,9 @@ type watcher struct {
 	engine     *apply.Engine
 }
 
-// all watches what is there at the start. In namespaced mode what has no
-// namespace cannot be watched: CRDs are then looked for once.
+// all watches what is there at the start. Optional kinds are watched aside, by
+// crdSource, so that none of them can hold up the start. In namespaced mode what
+// has no namespace cannot be watched: CRDs are then looked for once.
 func (w watcher) all(clusterWide bool) error {
 	sources := []source.Source{
 		source.Kind(w.cache, &v1alpha1.SparkPipeline{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.SparkPipeline]{},
@@ -84,7 +85,7 @@ func (w watcher) all(clusterWide bool) error {
 				})),
 			source.Kind(w.cache, namespaceMetadata(), handler.TypedEnqueueRequestsFromMapFunc(w.inNamespace),
 				annotationChanged{}),
-			&crdSource{cache: w.cache, apis: w.apis, watch: w.children, wake: w.wakeAll})
+			&crdSource{watcher: w, wake: w.wakeAll, expected: w.apis.await()})
 	}
 	for _, s := range sources {
 		if err := w.controller.Watch(s); err != nil {
@@ -92,9 +93,41 @@ func (w watcher) all(clusterWide bool) error {
 		}
 	}
 	for _, gvk := range w.distinct() {
+		if err := w.index(gvk); err != nil {
+			return err
+		}
 		if err := w.children(gvk); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// views are the forms in which objects of a kind are watched: children by their
+// metadata, and those that can be applied and not ready as a whole too.
+func views(gvk schema.GroupVersionKind) []client.Object {
+	if gvk == sparkapi.GroupVersionKind {
+		return []client.Object{&sparkapi.SparkApplication{}}
+	}
+	meta, full := &metav1.PartialObjectMetadata{}, &unstructured.Unstructured{}
+	meta.SetGroupVersionKind(gvk)
+	full.SetGroupVersionKind(gvk)
+	if observe.HasReadiness(gvk.GroupKind()) {
+		return []client.Object{meta, full}
+	}
+	return []client.Object{meta}
+}
+
+// index has children of a kind found by their owner. It is to be called once for
+// each informer.
+func (w watcher) index(gvk schema.GroupVersionKind) error {
+	if gvk == sparkapi.GroupVersionKind {
+		return nil
+	}
+	meta := &metav1.PartialObjectMetadata{}
+	meta.SetGroupVersionKind(gvk)
+	if err := w.cache.IndexField(context.Background(), meta, apply.IndexOwner, apply.OwnerKey); err != nil {
+		return fmt.Errorf("index %s by owner: %w", gvk.Kind, err)
 	}
 	return nil
 }
@@ -116,27 +149,23 @@ func (w watcher) distinct() []schema.GroupVersionKind {
 	return out
 }
 
-// children watches the children of one kind: their metadata, and for kinds that
-// can be applied and not ready their status too.
+// children watches the children of one kind in all their views.
 func (w watcher) children(gvk schema.GroupVersionKind) error {
-	if gvk == sparkapi.GroupVersionKind {
-		return w.controller.Watch(source.Kind(w.cache, &sparkapi.SparkApplication{},
-			handler.TypedEnqueueRequestsFromMapFunc(ofChild[*sparkapi.SparkApplication]), applicationChanged{}))
+	for _, view := range views(gvk) {
+		var s source.Source
+		switch view := view.(type) {
+		case *sparkapi.SparkApplication:
+			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*sparkapi.SparkApplication]), applicationChanged{})
+		case *metav1.PartialObjectMetadata:
+			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*metav1.PartialObjectMetadata]), childChanged{engine: w.engine})
+		case *unstructured.Unstructured:
+			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*unstructured.Unstructured]), readinessChanged{})
+		}
+		if err := w.controller.Watch(s); err != nil {
+			return fmt.Errorf("watch %s: %w", gvk.Kind, err)
+		}
 	}
-	meta := &metav1.PartialObjectMetadata{}
-	meta.SetGroupVersionKind(gvk)
-	if err := w.cache.IndexField(context.Background(), meta, apply.IndexOwner, apply.OwnerKey); err != nil {
-		return fmt.Errorf("index %s by owner: %w", gvk.Kind, err)
-	}
-	err := w.controller.Watch(source.Kind(w.cache, meta,
-		handler.TypedEnqueueRequestsFromMapFunc(ofChild[*metav1.PartialObjectMetadata]), childChanged{engine: w.engine}))
-	if err != nil || !observe.HasReadiness(gvk.GroupKind()) {
-		return err
-	}
-	full := &unstructured.Unstructured{}
-	full.SetGroupVersionKind(gvk)
-	return w.controller.Watch(source.Kind(w.cache, full,
-		handler.TypedEnqueueRequestsFromMapFunc(ofChild[*unstructured.Unstructured]), readinessChanged{}))
+	return nil
 }
 
 // ofChild names the pipeline that a child belongs to.

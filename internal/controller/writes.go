@@ -22,9 +22,13 @@ type writes struct {
 	apps      map[client.ObjectKey]createdApp
 }
 
+// createdApp is what was created. The status may not tell: its write can fail.
 type createdApp struct {
 	uid types.UID
 	at  time.Time
+	// digest of the rendering, and the generation that it is of.
+	digest     string
+	generation int64
 }
 
 // remember keeps what the API server answered to a write of a pipeline.
@@ -54,13 +58,13 @@ func (w *writes) newest(cached *v1alpha1.SparkPipeline) *v1alpha1.SparkPipeline 
 }
 
 // created remembers that a SparkApplication was created, until it is seen.
-func (w *writes) created(key client.ObjectKey, uid types.UID, at time.Time) {
+func (w *writes) created(key client.ObjectKey, app createdApp) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.apps == nil {
 		w.apps = map[client.ObjectKey]createdApp{}
 	}
-	w.apps[key] = createdApp{uid: uid, at: at}
+	w.apps[key] = app
 }
 
 // unseen answers with the SparkApplication that was created and not yet seen.
