@@ -80,9 +80,9 @@ func alertsOf(p *v1alpha1.SparkPipeline) []alert {
 	q := queriesOf(p)
 	t := p.Spec.Monitoring.Alerts.Thresholds
 	return []alert{
-		{"SparkDriverDown", q.own(MetricDriverReady) + " == 0", "2m", "critical",
+		{"SparkDriverDown", q.told("max", MetricDriverReady) + " == 0", "2m", "critical",
 			"The Spark driver is down", "No driver has run for two minutes. kubectl describe sp says what is waited for."},
-		{"HighExecutorFailureRate", fmt.Sprintf("rate(%s[5m]) > %s", q.own(MetricExecutorFailures), t.ExecutorFailuresPerSecond), "", "warning",
+		{"HighExecutorFailureRate", fmt.Sprintf("sum by (pipeline_namespace, pipeline) (rate(%s[5m])) > %s", q.own(MetricExecutorFailures), t.ExecutorFailuresPerSecond), "", "warning",
 			"Executors fail often", "Executors failed more often than " + string(t.ExecutorFailuresPerSecond) + " times a second over five minutes."},
 		{"HighStreamingDelay", fmt.Sprintf("max(%s) / 1000 > %s", q.latency(), seconds(t.StreamingDelay)), "2m", "warning",
 			"A streaming query is slow", "The last batch of a query took longer than " + string(t.StreamingDelay) + "."},
@@ -92,9 +92,9 @@ func alertsOf(p *v1alpha1.SparkPipeline) []alert {
 			"An executor is close to its memory limit", fmt.Sprintf("An executor has used more than %d %% of its memory limit for five minutes; the kernel ends it at the limit.", t.ExecutorMemoryPercent)},
 		{"JVMHeapPressure", fmt.Sprintf("max(%s) > %s", q.driver("metrics_spark_driver_jvm_heap_usage_Value"), percent(t.HeapPercent)), "5m", "warning",
 			"The driver's heap is almost full", fmt.Sprintf("The driver has used more than %d %% of its heap for five minutes.", t.HeapPercent)},
-		{"NoExecutorsAvailable", fmt.Sprintf("%[1]s == 0 and %[4]s %[2]s == 1 and %[4]s %[3]s", q.own(MetricExecutorsReady), q.own(MetricDriverReady), q.own(MetricRun), "on (pipeline_namespace, pipeline)"), "3m", "critical",
+		{"NoExecutorsAvailable", fmt.Sprintf("%[1]s == 0 and %[4]s %[2]s == 1 and %[4]s %[3]s", q.told("max", MetricExecutorsReady), q.own(MetricDriverReady), q.own(MetricRun), "on (pipeline_namespace, pipeline)"), "3m", "critical",
 			"No executor is ready", "The driver runs and has had no executor for three minutes: nothing is processed."},
-		{"CheckpointFailure", q.own(MetricCheckpointHealthy) + " == 0 or " + q.failedJobs(), "", "critical",
+		{"CheckpointFailure", q.told("min", MetricCheckpointHealthy) + " == 0 or " + q.failedJobs(), "", "critical",
 			"The checkpoint or its backup failed", "The checkpoint does not verify, or a backup, snapshot or drill of it has failed and none of its kind has succeeded since."},
 		{"HighGCTime", q.collections() + " > " + seconds(t.GCTime), "5m", "warning",
 			"Garbage collections are long", "A garbage collection took longer than " + string(t.GCTime) + " on average over five minutes."},
@@ -116,6 +116,12 @@ func (q queries) jobs() string {
 // own selects a metric of the operator.
 func (q queries) own(metric string) string {
 	return fmt.Sprintf("%s{pipeline_namespace=%s,pipeline=%s}", metric, promString(q.namespace), promString(q.pipeline))
+}
+
+// told is a metric of the operator whichever of its pods tells it. With the address
+// of that pod, an alert would be another one, and wait anew, when that changes.
+func (q queries) told(aggregation, metric string) string {
+	return aggregation + " by (pipeline_namespace, pipeline) (" + q.own(metric) + ")"
 }
 
 // driver selects a metric that the driver serves.

@@ -68,7 +68,7 @@ func grafana(p *v1alpha1.SparkPipeline) map[string]any {
 		})
 	}
 	rate := func(metric string) string { return "rate(" + q.driver(metric) + "[$__rate_interval])" }
-	add("Active executors", "Executors that are ready.", "timeseries", "short", q.own(MetricExecutorsReady), "ready")
+	add("Active executors", "Executors that are ready.", "timeseries", "short", q.told("max", MetricExecutorsReady), "ready")
 	add("Processing delay", "Duration of the last batch of each query.", "timeseries", "ms", q.latency(), "{{__name__}}")
 	add("Task failure rate", "Tasks that fail, each second.", "timeseries", "ops", "sum("+rate("metrics_executor_failedTasks_total")+")", "failed")
 	add("Memory utilisation", "Share of its memory limit that each executor uses.", "heatmap", "percentunit", q.memory()+" and on (run) "+q.own(MetricRun), "{{pod}}")
