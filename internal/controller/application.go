@@ -38,6 +38,9 @@ type surroundings struct {
 	decision  application.Decision
 	// invalid is why the application cannot be rendered.
 	invalid error
+	// bounds of scaling that are in force, and until when; zero: for good.
+	bounds      desired.Bounds
+	boundsUntil time.Time
 	// settled is the digest that the present operator renders of the generation
 	// that the run is of.
 	settled string
@@ -54,6 +57,7 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 	if err := r.settle(ctx, p, s); err != nil {
 		return nil, err
 	}
+	s.bounds, s.boundsUntil = desired.ScalingBounds(p.Spec.Scaling, r.Clock.Now())
 	pass.Checkpoint = r.recall(p, s)
 	pass.Resolved = r.resolve(p)
 	s.input, err = r.input(ctx, p, s, pass.Resolved)
@@ -331,7 +335,7 @@ func (r *Reconciler) size(ctx context.Context, p *v1alpha1.SparkPipeline, s *sur
 	}
 	want := p.Spec.Executor.Instances
 	if p.Spec.Scaling.State == v1alpha1.StateEnabled {
-		want = nextSize(p)
+		want = nextSize(p, s.bounds)
 		if pass.Application.SizedRun == s.run.AppSelector || want == 0 {
 			return nil
 		}
@@ -361,11 +365,11 @@ func (r *Reconciler) scale(ctx context.Context, namespace, name string, replicas
 
 // nextSize is the size that the next run is to have: the one wanted last, within
 // the bounds. 0 leaves it to the spec.
-func nextSize(p *v1alpha1.SparkPipeline) int32 {
+func nextSize(p *v1alpha1.SparkPipeline, b desired.Bounds) int32 {
 	if p.Spec.Scaling.State != v1alpha1.StateEnabled || p.Status.Executors == nil || p.Status.Executors.Wanted == 0 {
 		return 0
 	}
-	return min(max(p.Status.Executors.Wanted, p.Spec.Scaling.MinExecutors), p.Spec.Scaling.MaxExecutors)
+	return min(max(p.Status.Executors.Wanted, b.Min), b.Max)
 }
 
 // executors counts the executors of the live run. The size wanted last is kept

@@ -105,7 +105,8 @@ func (r *Reconciler) input(ctx context.Context, p *v1alpha1.SparkPipeline, s *su
 	return desired.Input{Pipeline: p, Defaults: r.Defaults, Facts: desired.Facts{
 		AppSelector: s.run.AppSelector,
 		Encryption:  resolved.Encryption,
-		Executors:   nextSize(p),
+		Executors:   nextSize(p, s.bounds),
+		Bounds:      &s.bounds,
 		APIServers:  servers,
 	}}, nil
 }

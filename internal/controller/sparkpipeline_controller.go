@@ -142,6 +142,9 @@ func (r *Reconciler) run(ctx context.Context, p *v1alpha1.SparkPipeline, pass *s
 		return 0, err
 	}
 	after := s.decision.After
+	if until := s.boundsUntil.Sub(r.Clock.Now()); !s.boundsUntil.IsZero() && (after == 0 || after > until) {
+		after = max(until, time.Second)
+	}
 	if result.pending && (after == 0 || after > apply.Patience) {
 		after = apply.Patience
 	}

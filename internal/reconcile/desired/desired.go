@@ -36,6 +36,8 @@ type Facts struct {
 	// Healthy is the running rendering if it is healthy and is the one that the
 	// spec asks for; else nil.
 	Healthy *Rendering
+	// Bounds of scaling that are in force now; nil: those of the spec.
+	Bounds *Bounds
 	// Roots of the checkpoint that were seen with a committed batch: path -> the
 	// newest batch seen.
 	Roots map[string]int64

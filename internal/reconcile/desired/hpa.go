@@ -28,9 +28,13 @@ func hpa(in Input) ([]Object, error) {
 	if !in.Pipeline.ScalingEnabled() || in.Pipeline.Spec.Suspend || in.Facts.AppSelector == "" {
 		return nil, nil
 	}
+	bounds := Bounds{s.MinExecutors, s.MaxExecutors}
+	if in.Facts.Bounds != nil {
+		bounds = *in.Facts.Bounds
+	}
 	h := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: named(in, ""), Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: ExecutorSetName(in.Facts.AppSelector)},
-		MinReplicas:    &s.MinExecutors, MaxReplicas: s.MaxExecutors,
+		MinReplicas:    &bounds.Min, MaxReplicas: bounds.Max,
 		Metrics:  scalingMetrics(in.Pipeline),
 		Behavior: s.Behavior,
 	}}
