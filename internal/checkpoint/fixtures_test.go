@@ -3,17 +3,15 @@
 package checkpoint
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"sparkpipeline.dev/operator/internal/checkpoint/checkpointtest"
 )
 
 // expectation is what expect.json and damage.json say of a root. Both were made
@@ -62,53 +60,7 @@ func readJSON[T any](t *testing.T, name string) T {
 	return out
 }
 
-// unpack writes the root of a case into a new directory, with the times it had.
-func unpack(t testing.TB, name string) string {
-	t.Helper()
-	file, err := os.Open(filepath.Join(fixtures, name, "root.tar.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	plain, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for archive := tar.NewReader(plain); ; {
-		header, err := archive.Next()
-		if err == io.EOF {
-			return filepath.Join(dir, "root")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeEntry(t, filepath.Join(dir, filepath.FromSlash(path.Clean("/"+header.Name))), header, archive)
-	}
-}
-
-func writeEntry(t testing.TB, to string, header *tar.Header, content io.Reader) {
-	t.Helper()
-	if header.Typeflag == tar.TypeDir {
-		if err := os.MkdirAll(to, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	data, err := io.ReadAll(content)
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(to), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(to, data, 0o644)
-	}
-	if err == nil {
-		err = os.Chtimes(to, header.ModTime, header.ModTime)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+func unpack(t testing.TB, name string) string { t.Helper(); return checkpointtest.Unpack(t, name) }
 
 // apply does to a root what a damage says.
 func (d *damage) apply(t *testing.T, root string) {
