@@ -19,6 +19,6 @@
 // from which Spark goes on after batch N with the right result; a copy of it was
 // started by real Spark for every kind of root that this package knows.
 //
-// Everything here only reads. Names and numbers in a root are not trusted: sizes
+// Everything here but RelocateDir only reads. Names and numbers in a root are not trusted: sizes
 // are bounded, and no name leads out of the root.
 package checkpoint
