@@ -22,6 +22,7 @@ var forbidden = map[string][]string{
 	"reconcile/observe":     {"sparkpipeline.dev/operator/internal/reconcile/apply", "sparkpipeline.dev/operator/internal/controller"},
 	"checkpoint":            {"k8s.io/", "sigs.k8s.io/"},
 	"backup":                {"k8s.io/", "sigs.k8s.io/"},
+	"watch":                 {"k8s.io/", "sigs.k8s.io/", "os", "log", "net"},
 }
 
 func TestImportsGoOneWay(t *testing.T) {
