@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,7 +40,12 @@ func (r *Reconciler) finalize(ctx context.Context, p *v1alpha1.SparkPipeline) (c
 	pass.Deleting = true
 	gone, after, err := r.tearDown(ctx, p, &pass)
 	if err == nil && gone {
-		return ctrl.Result{}, r.dropFinalizer(ctx, p)
+		err := r.dropFinalizer(ctx, p)
+		if apierrors.IsConflict(err) {
+			// The cache has yet to show the last write; nothing is wrong.
+			return ctrl.Result{RequeueAfter: recheck}, nil
+		}
+		return ctrl.Result{}, err
 	}
 	pass.Failure = explain(err)
 	if pass.Failure != nil {

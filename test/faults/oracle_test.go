@@ -208,7 +208,9 @@ func compare(want, got record) []string {
 	}
 	for _, n := range slices.Sorted(maps.Keys(names)) {
 		a, b := want.tallies[n], got.tallies[n]
-		if a.created != b.created || a.deleted != b.deleted || a.updated < b.updated {
+		// Less is no fault: whether the autoscaler goes with a driver that is replaced
+		// at once depends on who is faster.
+		if a.created-a.deleted != b.created-b.deleted || a.created < b.created || a.updated < b.updated {
 			problems = append(problems, fmt.Sprintf("%s was created, updated, deleted %v times, without faults %v", n, b, a))
 		}
 	}

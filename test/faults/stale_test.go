@@ -7,9 +7,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -85,18 +86,38 @@ func (b *lateBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// gapView loses the deletion of an object whose name it is given, together with
+// gapView loses the deletion of an object of a resource and name, together with
 // the creation of the next one of that name: informers see one object turn into
 // the other.
 type gapView struct {
-	kind, name string
+	resource, name string
 
-	mu   sync.Mutex
-	lost int
+	mu       sync.Mutex
+	watching int
+	lost     int
+}
+
+// count changes one of the counters of v.
+func (v *gapView) count(n *int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	*n++
+}
+
+// reached is nil when a counter of v is no longer zero.
+func (v *gapView) reached(n *int, otherwise string) func() error {
+	return func() error {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if *n == 0 {
+			return errors.New(otherwise)
+		}
+		return nil
+	}
 }
 
 func (v *gapView) answer(req *http.Request, next http.RoundTripper) (*http.Response, error) {
-	if req.URL.Query().Get("watch") == "" {
+	if req.URL.Query().Get("watch") == "" || path.Base(req.URL.Path) != v.resource {
 		return next.RoundTrip(req)
 	}
 	req = req.Clone(req.Context())
@@ -114,6 +135,7 @@ func (v *gapView) answer(req *http.Request, next http.RoundTripper) (*http.Respo
 	if err != nil || answer.StatusCode != http.StatusOK {
 		return answer, err
 	}
+	v.count(&v.watching)
 	out, in := io.Pipe()
 	go v.filter(answer.Body, in)
 	answer.Body = &pipeBody{out, answer.Body}
@@ -149,9 +171,7 @@ func (v *gapView) filter(from io.Reader, to *io.PipeWriter) {
 				line = nil
 			case frame.Type == "ADDED" && pending:
 				pending = false
-				v.mu.Lock()
-				v.lost++
-				v.mu.Unlock()
+				v.count(&v.lost)
 				line = bytes.Replace(line, []byte(`"type":"ADDED"`), []byte(`"type":"MODIFIED"`), 1)
 			}
 		}
@@ -352,13 +372,13 @@ func TestLateWatches(t *testing.T) {
 // that the operator sees, is judged by what it is now.
 func TestLostPairOfEvents(t *testing.T) {
 	for _, c := range []struct {
-		kind, name string
-		object     func() client.Object
+		resource, name string
+		object         func() client.Object
 	}{
-		{"ConfigMap", pipelineName + "-agent", func() client.Object { return &corev1.ConfigMap{} }},
-		{"SparkApplication", pipelineName, func() client.Object { return &sparkapi.SparkApplication{} }},
+		{"configmaps", pipelineName + "-agent", func() client.Object { return &corev1.ConfigMap{} }},
+		{"sparkapplications", pipelineName, func() client.Object { return &sparkapi.SparkApplication{} }},
 	} {
-		t.Run(c.kind, func(t *testing.T) {
+		t.Run(c.resource, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), runDeadline)
 			defer cancel()
@@ -369,9 +389,11 @@ func TestLostPairOfEvents(t *testing.T) {
 				r.complain(t)
 			}()
 			must(t, prepare(ctx, r, workload{}))
-			v := &gapView{kind: c.kind, name: c.name}
+			v := &gapView{resource: c.resource, name: c.name}
 			r.wire.setView(v)
 			must(t, r.restart(ctx))
+			// What happens before the watch is open is in the list, and no pair.
+			must(t, eventually(ctx, v.reached(&v.watching, "no watch of "+c.resource+" is open")))
 			o := c.object()
 			must(t, base.admin.Get(ctx, client.ObjectKey{Namespace: r.workload, Name: c.name}, o))
 			before := o.GetUID()
@@ -380,14 +402,7 @@ func TestLostPairOfEvents(t *testing.T) {
 			o.SetUID("")
 			o.SetManagedFields(nil)
 			must(t, base.admin.Create(ctx, o, client.FieldOwner("user")))
-			must(t, eventually(ctx, func() error {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				if v.lost == 0 {
-					return fmt.Errorf("no pair of events about %s was lost", c.name)
-				}
-				return nil
-			}))
+			must(t, eventually(ctx, v.reached(&v.lost, "no pair of events about "+c.name+" was lost")))
 			must(t, r.quiet(ctx, quietAfter))
 			out := record{}
 			must(t, r.finish(ctx, workload{drift: true}, &out))
