@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -20,15 +21,18 @@ const phaseJudge backup.Phase = "judge"
 type judgedRoot struct {
 	Root string `json:"root"`
 	// Path of the root in the target.
-	Path     string               `json:"path"`
-	Healthy  bool                 `json:"healthy"`
-	Findings []checkpoint.Finding `json:"findings"`
+	Path string `json:"path"`
+	// Rewritten files of the root named the place where it was made.
+	Rewritten []string             `json:"rewritten,omitempty"`
+	Healthy   bool                 `json:"healthy"`
+	Findings  []checkpoint.Finding `json:"findings"`
 }
 
-// rootJudge verifies restored roots, as if they stood where they will be used.
+// rootJudge makes restored roots fit for where they will be used, and verifies them
+// as if they stood there.
 type rootJudge struct {
 	target string
-	// as is where the target will be used; empty: where it is.
+	// as is where the target will be used: a path or a URI.
 	as       string
 	level    int
 	progress *progress
@@ -38,12 +42,15 @@ type rootJudge struct {
 
 // record is a backup.RestoreOptions.Judge.
 func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) error {
-	j.roots = nil
+	j.roots, record.Rewritten = nil, nil
 	var bad []error
 	for _, root := range record.Roots {
 		judged, err := j.root(ctx, root)
 		if err != nil {
 			return fmt.Errorf("query root %s: %w", root.Root, err)
+		}
+		for _, name := range judged.Rewritten {
+			record.Rewritten = append(record.Rewritten, path.Join(root.Root, name))
 		}
 		j.roots = append(j.roots, judged)
 		if !judged.Healthy {
@@ -56,12 +63,17 @@ func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) er
 func (j *rootJudge) root(ctx context.Context, root backup.RootInfo) (judgedRoot, error) {
 	place := filepath.Join(j.target, filepath.FromSlash(root.Root))
 	judged := judgedRoot{Root: root.Root, Path: place}
+	used := placeBelow(j.as, root.Root)
+	var err error
+	if judged.Rewritten, err = checkpoint.RelocateDir(ctx, place, used); err != nil {
+		return judged, err
+	}
 	src, err := checkpoint.OpenDir(place)
 	if err != nil {
 		return judged, err
 	}
 	defer src.Close()
-	options := checkpoint.Options{Level: j.level, Place: filepath.Join(first(j.as, j.target), filepath.FromSlash(root.Root))}
+	options := checkpoint.Options{Level: j.level, Place: used}
 	options.Progress = func(files int, bytes int64) {
 		j.progress.report(backup.Progress{Phase: phaseJudge, Root: root.Root, Files: int64(files), Bytes: bytes})
 	}
@@ -74,6 +86,14 @@ func (j *rootJudge) root(ctx context.Context, root backup.RootInfo) (judgedRoot,
 		return judged, fmt.Errorf("%w: its newest commit is not batch %d, of which the point is", backup.ErrDamaged, root.Batch)
 	}
 	return judged, nil
+}
+
+// placeBelow is the place of a query root below a path or a URI.
+func placeBelow(place, root string) string {
+	if root == "." {
+		return place
+	}
+	return strings.TrimSuffix(place, "/") + "/" + root
 }
 
 // worst names the first errors among findings.

@@ -47,8 +47,9 @@ func (a *agent) restoreCommand() *cobra.Command {
 		Short: "Bring a recovery point back to an empty directory",
 		Long: `Restore a recovery point to an empty directory, each query root below its own
 name. Without a choice it is the newest point that was found whole. Every byte is
-compared with its hash, and then the roots are verified: what would not start is
-an error, and the record in the directory stays Incomplete. What was interrupted
+compared with its hash. Files that name the place where a root was made are then
+rewritten for the new one, and the roots are verified: what would not start is an
+error, and the record in the directory stays Incomplete. What was interrupted
 goes on with the same command line and the same point; a directory that holds
 anything else is refused.`,
 		Args: cobra.ExactArgs(1),
@@ -62,7 +63,7 @@ anything else is refused.`,
 	flags.StringArrayVar(&c.roots, "root", nil, "query root to restore; may be repeated (default all)")
 	flags.BoolVar(&c.unverified, "unverified", false, "also take a point that was not verified")
 	flags.IntVar(&c.level, "level", checkpoint.LevelChecksums, "highest level of verification, 1 to 6")
-	flags.StringVar(&c.as, "as", "", "verify as if the directory stood at this path, where it will be mounted (default where it is)")
+	flags.StringVar(&c.as, "as", "", "absolute path or URI at which the query will find the directory, such as where it will be mounted (default where it is)")
 	a.outputFlag(cmd)
 	return cmd
 }
@@ -75,6 +76,9 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	if c.level < checkpoint.LevelNames || c.level > checkpoint.LevelChecksums {
 		return usage("--level is %d; allowed is 1 to 6", c.level)
 	}
+	if c.as != "" && !strings.HasPrefix(c.as, "/") && !strings.Contains(c.as, "://") {
+		return usage("--as is %q; allowed is an absolute path, or a URI such as s3a://bucket/prefix", c.as)
+	}
 	p := c.newProgress()
 	defer p.done()
 	repo, err := c.repository(ctx, &c.where, p.report)
@@ -86,8 +90,8 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 		return err
 	}
 	c.log.Info("Restoring", "point", id, "from", repo.place, "to", target)
-	j := &rootJudge{target: target, as: c.as, level: c.level, progress: p}
-	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots, Judge: j.record})
+	j := &rootJudge{target: target, as: first(c.as, target), level: c.level, progress: p}
+	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots, Place: j.as, Judge: j.record})
 	if err != nil {
 		return err
 	}
@@ -187,5 +191,8 @@ func (r restoreResult) text(w io.Writer) {
 	fmt.Fprintln(w, "ROOT\tBATCH\tQUERY\tSTATE STORE")
 	for _, root := range r.Record.Roots {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", root.Root, root.Batch, root.QueryID, root.Provider)
+	}
+	if len(r.Record.Rewritten) > 0 {
+		fmt.Fprintf(w, "Rewritten, since they named another place than %s: %s\n", r.Record.Place, strings.Join(r.Record.Rewritten, ", "))
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,20 +186,74 @@ func TestRestoreOfARootThatWouldNotStartStaysIncomplete(t *testing.T) {
 }
 
 // Schema files of transformWithState are recorded by absolute path: such a root
-// starts only where it was made.
-func TestRestoreIsJudgedWhereItWillBeUsed(t *testing.T) {
-	dir := t.TempDir()
-	sparkRoot(t, "tws-41", dir)
-	store := &objectstoretest.Memory{}
-	seed(t, store, holder, time.Now(), whole(t, dir, ".", 7))
+// starts only where its files say that it is.
+func TestRestoreMovesARootToWhereItWillBeUsed(t *testing.T) {
+	const at = "state/0/_metadata/v2/0"
+	for _, test := range []struct {
+		name  string
+		batch int64
+	}{{"tws-41", 7}, {"tws-43", 7}, {"join-v3-43", 3}} {
+		name, dir := test.name, t.TempDir()
+		sparkRoot(t, name, dir)
+		made := contentOf(t, dir)
+		store := &objectstoretest.Memory{}
+		seed(t, store, holder, time.Now(), whole(t, dir, "q", test.batch))
+		store.Before = func(o objectstoretest.Operation) error {
+			if o.Name == "Put" || o.Name == "Delete" {
+				t.Errorf("%s: the backup was changed: %s %s", name, o.Name, o.Key)
+			}
+			return nil
+		}
+		for _, as := range []string{"", "/mnt/checkpoints", "s3a://b-state/apps", "/data/cp"} {
+			target := filepath.Join(t.TempDir(), "root")
+			line := append([]string{"restore", target, "-o", "json", "--as", as}, laptop...)
+			r := runAgent(t, buckets{"b-backups": store}.use, line...)
+			if r.code != CodeOK {
+				t.Errorf("%s as %q: code %d: %s", name, as, r.code, r.errOut)
+				continue
+			}
+			place := first(as, target) + "/q"
+			if !strings.Contains(place, "://") {
+				place = "file:" + place
+			}
+			got := contentOf(t, filepath.Join(target, "q"))
+			want := strings.ReplaceAll(made[at], "file:/data/cp/"+name+"/", place+"/")
+			if got[at] != want {
+				t.Errorf("%s as %q: metadata is %s, want %s", name, as, got[at], want)
+			}
+			if _, there := got["state/0/_metadata/v2/.0.crc"]; there {
+				t.Errorf("%s as %q: the checksum of the old content came back", name, as)
+			}
+			var result restoreResult
+			if err := json.Unmarshal([]byte(r.out), &result); err != nil || !slices.Equal(result.Record.Rewritten, []string{"q/" + at}) {
+				t.Errorf("%s as %q: record names %q as rewritten, %v", name, as, result.Record.Rewritten, err)
+			}
+			if again := runAgent(t, buckets{"b-backups": store}.use, line...); again.code != CodeOK {
+				t.Errorf("%s as %q: a second run: code %d: %s", name, as, again.code, again.errOut)
+			}
+		}
+	}
+}
+
+// Somebody who restores for one place and runs it again for another must not be told
+// that all is well.
+func TestARestoredRootIsNotMovedByASecondRun(t *testing.T) {
+	store, _ := threePoints(t)
+	target := filepath.Join(t.TempDir(), "root")
+	line := append([]string{"restore", target}, laptop...)
 	for _, test := range []struct {
 		as   string
 		code int
-	}{{"", CodeFinding}, {"/data/cp/tws-41", CodeOK}} {
-		line := append([]string{"restore", filepath.Join(t.TempDir(), "root"), "--as", test.as}, laptop...)
-		r := runAgent(t, buckets{"b-backups": store}.use, line...)
-		if r.code != test.code || test.code != CodeOK && !strings.Contains(r.errOut, "schema-path-elsewhere") {
-			t.Errorf("as %q: code %d, want %d: %s", test.as, r.code, test.code, r.errOut)
+		says string
+	}{
+		{"/mnt/a", CodeOK, ""},
+		{"/mnt/a", CodeOK, ""},
+		{"/mnt/b", CodeNotEmpty, `restored for use at "/mnt/a"`},
+		{"mnt/b", CodeUsage, `--as is "mnt/b"`},
+	} {
+		r := runAgent(t, buckets{"b-backups": store}.use, append(line, "--as", test.as)...)
+		if r.code != test.code || !strings.Contains(r.errOut, test.says) {
+			t.Errorf("as %s: code %d, want %d: %s", test.as, r.code, test.code, r.errOut)
 		}
 	}
 }

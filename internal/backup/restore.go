@@ -23,9 +23,13 @@ type RestoreOptions struct {
 	Target string
 	// Roots to restore; empty: all of the point.
 	Roots []string
+	// Place where the target will be used, for the record. A target that was restored
+	// for another place is refused.
+	Place string
 	// Judge looks at what was restored, when all of it is on disk and before the
-	// record says Complete. With its error the restore fails, stays Incomplete,
-	// and is judged again by the next run. Nil: nobody.
+	// record says Complete. It may rewrite files, and notes in the record which. With
+	// its error the restore fails, stays Incomplete, and is judged again by the next
+	// run. Nil: nobody.
 	Judge func(ctx context.Context, record *RestoreRecord) error
 }
 
@@ -51,6 +55,7 @@ func (r *Repository) Restore(ctx context.Context, o RestoreOptions) (*RestoreRec
 	}
 	defer dir.Close()
 	record := newRestoreRecord(m, hash, roots, r.now())
+	record.Place = o.Place
 	before, err := admit(dir, record)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)

@@ -32,10 +32,15 @@ type RestoreRecord struct {
 	Owner          Holder     `json:"owner"`
 	Epoch          int64      `json:"epoch"`
 	Roots          []RootInfo `json:"roots"`
-	Files          int64      `json:"files"`
-	Bytes          int64      `json:"bytes"`
-	StartedAt      time.Time  `json:"startedAt"`
-	CompletedAt    time.Time  `json:"completedAt,omitzero"`
+	// Place is where the target will be used: a path or a URI.
+	Place string `json:"place,omitempty"`
+	// Rewritten are the files, below the target, that are not as the point has them:
+	// they named the place that the root was at before.
+	Rewritten   []string  `json:"rewritten,omitempty"`
+	Files       int64     `json:"files"`
+	Bytes       int64     `json:"bytes"`
+	StartedAt   time.Time `json:"startedAt"`
+	CompletedAt time.Time `json:"completedAt,omitzero"`
 }
 
 func newRestoreRecord(m *Manifest, hash string, roots []RootManifest, now time.Time) *RestoreRecord {
@@ -60,6 +65,17 @@ func (r *RestoreRecord) same(other *RestoreRecord) bool {
 		return out
 	}
 	return r.Point == other.Point && r.ManifestSHA256 == other.ManifestSHA256 && slices.Equal(names(r.Roots), names(other.Roots))
+}
+
+// admits refuses another restore than the one that left the record.
+func (r *RestoreRecord) admits(wanted *RestoreRecord) error {
+	if !r.same(wanted) {
+		return fmt.Errorf("%w: it was restored from point %s; give a new one", ErrNotEmpty, r.Point)
+	}
+	if r.State == RestoreComplete && r.Place != wanted.Place {
+		return fmt.Errorf("%w: it was restored for use at %q; give a new one for %q", ErrNotEmpty, r.Place, wanted.Place)
+	}
+	return nil
 }
 
 // ReadRestoreRecord reads the record of a directory; nil when there is none.
@@ -136,10 +152,7 @@ func admit(dir *os.Root, wanted *RestoreRecord) (*RestoreRecord, error) {
 		return nil, err
 	}
 	if before != nil {
-		if !before.same(wanted) {
-			return nil, fmt.Errorf("%w: it was restored from point %s; give a new directory", ErrNotEmpty, before.Point)
-		}
-		return before, nil
+		return before, before.admits(wanted)
 	}
 	handle, err := dir.Open(".")
 	if err != nil {
