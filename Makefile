@@ -56,6 +56,16 @@ test: ## Unit, API-server and control-plane tests.
 test-faults: ## Every fault at every write (FAULTS_SAMPLE, FAULTS_SEED, FAULTS_ONLY; make test runs a sample).
 	hack/test-faults.sh
 
+.PHONY: bench
+bench: build ## Measure the operator at 100 and 1000 pipelines beside a bare apply loop (about 40 minutes); out/bench.md.
+	$(CLUSTER) build controlplane
+	go -C bench run . -out ../out $(BENCH)
+
+.PHONY: bench-short
+bench-short: build ## The same at 100 pipelines once: the counts and the ratio.
+	$(CLUSTER) build controlplane
+	go -C bench run . -short -out ../out $(BENCH)
+
 .PHONY: test-live-short
 test-live-short: image ## The short form of the live tier: real Spark on a real node (Linux, root, Java 17).
 	hack/live-packages.sh
