@@ -161,9 +161,12 @@ func folder(prefix string) string {
 	return prefix + "/"
 }
 
-// splitLocation takes an s3a:// address apart; the prefix ends with a slash.
+// splitLocation takes an s3a:// or s3:// address apart; the prefix ends with a slash.
 func splitLocation(location string) (bucket, prefix string, ok bool) {
 	rest, ok := strings.CutPrefix(location, "s3a://")
+	if !ok {
+		rest, ok = strings.CutPrefix(location, "s3://")
+	}
 	if !ok {
 		return "", "", false
 	}

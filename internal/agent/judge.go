@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"sparkpipeline.dev/operator/internal/backup"
@@ -31,7 +30,7 @@ type judgedRoot struct {
 // rootJudge makes restored roots fit for where they will be used, and verifies them
 // as if they stood there.
 type rootJudge struct {
-	target string
+	target restoreTarget
 	// as is where the target will be used: a path or a URI.
 	as       string
 	level    int
@@ -61,18 +60,17 @@ func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) er
 }
 
 func (j *rootJudge) root(ctx context.Context, root backup.RootInfo) (judgedRoot, error) {
-	place := filepath.Join(j.target, filepath.FromSlash(root.Root))
-	judged := judgedRoot{Root: root.Root, Path: place}
+	judged := judgedRoot{Root: root.Root, Path: j.target.place(root.Root)}
 	used := placeBelow(j.as, root.Root)
 	var err error
-	if judged.Rewritten, err = checkpoint.RelocateDir(ctx, place, used); err != nil {
+	if judged.Rewritten, err = j.target.relocate(ctx, root.Root, used); err != nil {
 		return judged, err
 	}
-	src, err := checkpoint.OpenDir(place)
+	src, done, err := j.target.reader(root.Root)
 	if err != nil {
 		return judged, err
 	}
-	defer src.Close()
+	defer done()
 	options := checkpoint.Options{Level: j.level, Place: used}
 	options.Progress = func(files int, bytes int64) {
 		j.progress.report(backup.Progress{Phase: phaseJudge, Root: root.Root, Files: int64(files), Bytes: bytes})

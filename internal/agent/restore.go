@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,36 +42,33 @@ type restoreCommand struct {
 func (a *agent) restoreCommand() *cobra.Command {
 	c := &restoreCommand{agent: a}
 	cmd := &cobra.Command{
-		Use:   "restore DIRECTORY",
-		Short: "Bring a recovery point back to an empty directory",
-		Long: `Restore a recovery point to an empty directory, each query root below its own
-name. Without a choice it is the newest point that was found whole. Every byte is
+		Use:   "restore TARGET",
+		Short: "Bring a recovery point back to an empty directory or prefix",
+		Long: `Restore a recovery point to an empty directory, or to an empty prefix of a bucket,
+s3://BUCKET/PREFIX, each query root below its own name. Without a choice it is the newest point that was found whole. Every byte is
 compared with its hash. Files that name the place where a root was made are then
 rewritten for the new one, and the roots are verified: what would not start is an
-error, and the record in the directory stays Incomplete. What was interrupted
-goes on with the same command line and the same point; a directory that holds
-anything else is refused.`,
+error, and the record in the target stays Incomplete. What was interrupted goes
+on with the same command line and the same point; a target that holds anything
+else is refused. The backup itself is only read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.run(c.run),
 	}
 	flags := cmd.Flags()
 	c.where.add(flags)
+	c.where.addWriting(flags)
 	flags.StringVar(&c.point, "point", "", "id of the point")
 	flags.StringVar(&c.at, "at", "", "take the newest point that was begun at this time or before, such as 2026-05-04T12:00:00Z")
 	flags.StringArrayVar(&c.batches, "batch", nil, "take the newest point that is not past this batch: ROOT=N, or N of the only query root; may be repeated")
 	flags.StringArrayVar(&c.roots, "root", nil, "query root to restore; may be repeated (default all)")
 	flags.BoolVar(&c.unverified, "unverified", false, "also take a point that was not verified")
 	flags.IntVar(&c.level, "level", checkpoint.LevelChecksums, "highest level of verification, 1 to 6")
-	flags.StringVar(&c.as, "as", "", "absolute path or URI at which the query will find the directory, such as where it will be mounted (default where it is)")
+	flags.StringVar(&c.as, "as", "", "absolute path or URI at which the query will find the target, such as where it will be mounted (default where it is)")
 	a.outputFlag(cmd)
 	return cmd
 }
 
 func (c *restoreCommand) run(ctx context.Context, args []string) error {
-	target, err := filepath.Abs(args[0])
-	if err != nil {
-		return usage("directory %q: %w", args[0], err)
-	}
 	if c.level < checkpoint.LevelNames || c.level > checkpoint.LevelChecksums {
 		return usage("--level is %d; allowed is 1 to 6", c.level)
 	}
@@ -85,24 +81,31 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	target, err := c.target(args[0], repo)
+	if err != nil {
+		return err
+	}
 	id, err := c.choose(ctx, repo, target)
 	if err != nil {
 		return err
 	}
-	c.log.Info("Restoring", "point", id, "from", repo.place, "to", target)
-	j := &rootJudge{target: target, as: first(c.as, target), level: c.level, progress: p}
-	record, err := repo.Restore(ctx, backup.RestoreOptions{Point: id, Target: target, Roots: c.roots, Place: j.as, Judge: j.record})
+	place := target.place(".")
+	c.log.Info("Restoring", "point", id, "from", repo.place, "to", place)
+	j := &rootJudge{target: target, as: first(c.as, place), level: c.level, progress: p}
+	options := backup.RestoreOptions{Point: id, Roots: c.roots, Place: j.as, Judge: j.record}
+	options.Target, options.Bucket = target.of()
+	record, err := repo.Restore(ctx, options)
 	if err != nil {
 		return err
 	}
 	p.done()
-	result := restoreResult{repo.place, target, record, j.roots}
+	result := restoreResult{repo.place, place, record, j.roots}
 	return c.print(result, result.text)
 }
 
 // choose finds the point. What was begun without naming one goes on with the
 // point of its first run, even if there is a newer one by now.
-func (c *restoreCommand) choose(ctx context.Context, repo *repository, target string) (string, error) {
+func (c *restoreCommand) choose(ctx context.Context, repo *repository, target restoreTarget) (string, error) {
 	if c.point != "" {
 		if c.at != "" || len(c.batches) > 0 {
 			return "", usage("--point names one point; --at and --batch are not allowed beside it")
@@ -118,7 +121,7 @@ func (c *restoreCommand) choose(ctx context.Context, repo *repository, target st
 		return "", err
 	}
 	if c.at == "" && len(c.batches) == 0 {
-		if id := begun(target); id != "" {
+		if id := begun(ctx, target); id != "" {
 			return id, nil
 		}
 	}
@@ -130,8 +133,9 @@ func (c *restoreCommand) choose(ctx context.Context, repo *repository, target st
 }
 
 // begun returns the point of an unfinished restore.
-func begun(target string) string {
-	record, err := backup.ReadRestoreRecord(target)
+func begun(ctx context.Context, target restoreTarget) string {
+	at, bucket := target.of()
+	record, err := backup.ReadRestoreRecord(ctx, bucket, at)
 	if err != nil || record == nil || record.State == backup.RestoreComplete {
 		return ""
 	}

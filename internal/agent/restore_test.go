@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -123,7 +124,7 @@ func TestRestoreGoesOnWhereItStopped(t *testing.T) {
 	}
 	store.Before = nil
 	r = runAgent(t, buckets{"b-backups": store}.use, line...)
-	record, err := backup.ReadRestoreRecord(target)
+	record, err := backup.ReadRestoreRecord(t.Context(), nil, target)
 	if r.code != 0 || err != nil || record.Point != ids[1] || record.State != backup.RestoreComplete {
 		t.Errorf("code %d, record %+v, %v: %s", r.code, record, err, r.errOut)
 	}
@@ -142,7 +143,7 @@ func TestRestoreOfADamagedPointIsAFinding(t *testing.T) {
 	if r.code != CodeFinding || !strings.Contains(r.errOut, "damaged") {
 		t.Errorf("code %d: %s", r.code, r.errOut)
 	}
-	if record, err := backup.ReadRestoreRecord(target); err == nil && record != nil && record.State == backup.RestoreComplete {
+	if record, err := backup.ReadRestoreRecord(t.Context(), nil, target); err == nil && record != nil && record.State == backup.RestoreComplete {
 		t.Error("what is damaged was called complete")
 	}
 }
@@ -179,7 +180,7 @@ func TestRestoreOfARootThatWouldNotStartStaysIncomplete(t *testing.T) {
 	if r.code != CodeFinding || !strings.Contains(r.errOut, "query root . would not start: state/0/1/6.delta") {
 		t.Errorf("code %d: %s", r.code, r.errOut)
 	}
-	record, err := backup.ReadRestoreRecord(target)
+	record, err := backup.ReadRestoreRecord(t.Context(), nil, target)
 	if err != nil || record.State != backup.RestoreIncomplete {
 		t.Errorf("record is %+v, %v", record, err)
 	}
@@ -256,4 +257,78 @@ func TestARestoredRootIsNotMovedByASecondRun(t *testing.T) {
 			t.Errorf("as %s: code %d, want %d: %s", test.as, r.code, test.code, r.errOut)
 		}
 	}
+}
+
+func TestRestoreToAPrefix(t *testing.T) {
+	const at = "state/0/_metadata/v2/0"
+	dir := t.TempDir()
+	sparkRoot(t, "tws-41", dir)
+	store, state := &objectstoretest.Memory{}, &objectstoretest.Memory{}
+	seed(t, store, holder, time.Now(), whole(t, dir, "q", 7))
+	stores := buckets{"b-backups": store, "b-state": state}
+	for _, test := range []struct{ target, as, place string }{
+		{"s3://b-state/apps", "", "s3a://b-state/apps/q/"},
+		{"s3a://b-state/other/", "s3a://elsewhere/x", "s3a://elsewhere/x/q/"},
+		{"s3a://b-backups/checkpoints", "", "s3a://b-backups/checkpoints/q/"},
+	} {
+		line := append([]string{"restore", test.target, "--as", test.as}, laptop...)
+		r := runAgent(t, stores.use, line...)
+		if r.code != CodeOK {
+			t.Errorf("%s: code %d: %s", test.target, r.code, r.errOut)
+			continue
+		}
+		bucket, below, _ := splitLocation(test.target)
+		got := readObject(t, stores[bucket], below+"q/"+at)
+		if !strings.Contains(got, `["`+test.place+`state/0/_stateSchema/default/0_`) {
+			t.Errorf("%s: metadata is %s", test.target, got)
+		}
+		if keys := strings.Join(stores[bucket].Keys(), "\n"); strings.Contains(keys, below+"q/state/0/_metadata/v2/.0.crc") {
+			t.Errorf("%s: the checksum of the old content came back", test.target)
+		}
+		if r := runAgent(t, stores.use, append([]string{"verify", strings.TrimSuffix(test.target, "/") + "/q", "--region", "x", "--as", test.place}, "-o", "json")...); r.code != CodeOK {
+			t.Errorf("verify %s: code %d: %s", test.target, r.code, r.out)
+		}
+	}
+}
+
+func TestRestoreRefusesABadPrefix(t *testing.T) {
+	store, _ := threePoints(t)
+	state := &objectstoretest.Memory{}
+	if _, err := state.Put(t.Context(), "apps/precious", strings.NewReader("x"), 1, putOptions); err != nil {
+		t.Fatal(err)
+	}
+	before := store.Keys()
+	for target, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"s3://b-state/apps": {CodeNotEmpty, `it holds "precious"`},
+		"s3://b-state":      {CodeUsage, "a whole bucket"},
+		"s3a://b-state/":    {CodeUsage, "a whole bucket"},
+		"s3a://b-backups/" + pointsPrefix + "/new":      {CodeUsage, "which is where the recovery points are"},
+		"s3a://b-backups/" + pointsPrefix:               {CodeUsage, "which is where the recovery points are"},
+		"s3a://b-backups/" + filepath.Dir(pointsPrefix): {CodeNotEmpty, "it holds"},
+	} {
+		r := runAgent(t, buckets{"b-backups": store, "b-state": state}.use, append([]string{"restore", target}, laptop...)...)
+		if r.code != want.code || !strings.Contains(r.errOut, want.says) {
+			t.Errorf("%s: code %d, want %d: %s", target, r.code, want.code, r.errOut)
+		}
+	}
+	if after := store.Keys(); !slices.Equal(before, after) || len(state.Keys()) != 1 {
+		t.Errorf("the buckets hold %q and %q", after, state.Keys())
+	}
+}
+
+func readObject(t *testing.T, store *objectstoretest.Memory, key string) string {
+	t.Helper()
+	body, _, err := store.Get(t.Context(), key, objectstore.Range{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	content, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }

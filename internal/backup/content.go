@@ -23,9 +23,12 @@ import (
 // not call it complete before the end was read.
 type deliver func(ctx context.Context, e *entry, body io.Reader) error
 
+// pick takes the wanted ones of some files that follow each other in a list.
+type pick func(ctx context.Context, some []*entry) ([]*entry, error)
+
 // contents reads the wanted files of a list and hands them to the caller, many
 // at a time and in no order.
-func (r *Repository) contents(ctx context.Context, list *listReader, want func(*entry) (bool, error), to deliver) error {
+func (r *Repository) contents(ctx context.Context, list *listReader, want pick, to deliver) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.concurrency)
 	packs := make(chan struct{}, packers)
@@ -36,16 +39,14 @@ func (r *Repository) contents(ctx context.Context, list *listReader, want func(*
 			return waitWith(g, err)
 		}
 		if e != nil {
-			wanted, err := want(e)
+			batch = append(batch, e)
+		}
+		if len(batch) == segmentFiles || e == nil {
+			wanted, err := want(ctx, batch)
 			if err != nil {
 				return waitWith(g, err)
 			}
-			if wanted {
-				batch = append(batch, e)
-			}
-		}
-		if len(batch) == segmentFiles || e == nil {
-			for _, job := range jobsOf(batch) {
+			for _, job := range jobsOf(wanted) {
 				if ctx.Err() != nil {
 					break
 				}

@@ -4,14 +4,13 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path"
 	"slices"
-	"sync"
-	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sparkpipeline.dev/operator/internal/objectstore"
 )
 
 // RestoreOptions of one restore.
@@ -21,6 +20,9 @@ type RestoreOptions struct {
 	// Target is a directory that is empty but for lost+found, or that holds what
 	// an earlier run of the same restore left. It is made if need be.
 	Target string
+	// Bucket in which Target is a prefix, under the same conditions. Nil: Target is a
+	// directory.
+	Bucket objectstore.Store
 	// Roots to restore; empty: all of the point.
 	Roots []string
 	// Place where the target will be used, for the record. A target that was restored
@@ -33,7 +35,7 @@ type RestoreOptions struct {
 	Judge func(ctx context.Context, record *RestoreRecord) error
 }
 
-// Restore brings the files of a point to a directory, each root below its own
+// Restore brings the files of a point to its target, each root below its own
 // name, and compares every byte with its hash. An interrupted restore goes on
 // where it stopped. The record in the target says Complete only when everything
 // was written out and is on disk.
@@ -46,27 +48,24 @@ func (r *Repository) Restore(ctx context.Context, o RestoreOptions) (*RestoreRec
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", o.Point, err)
 	}
-	if err := os.MkdirAll(o.Target, 0o775); err != nil {
-		return nil, fmt.Errorf("restore %s: %w", o.Point, err)
-	}
-	dir, err := os.OpenRoot(o.Target)
+	to, err := r.target(o)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s: %w", o.Point, err)
 	}
-	defer dir.Close()
+	defer to.close()
 	record := newRestoreRecord(m, hash, roots, r.now())
 	record.Place = o.Place
-	before, err := admit(dir, record)
+	before, err := admit(ctx, to, record)
 	if err != nil {
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)
 	}
 	if before != nil && before.State == RestoreComplete {
 		return before, nil
 	}
-	if err := writeRestoreRecord(dir, record); err != nil {
+	if err := to.writeRecord(ctx, record); err != nil {
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)
 	}
-	w := &restorer{repo: r, dir: dir, record: record, resumed: before != nil, made: map[string]bool{}, meter: &meter{report: r.progress}}
+	w := &restorer{repo: r, to: to, record: record, resumed: before != nil, meter: &meter{report: r.progress}}
 	if err := w.all(ctx, roots, o.Judge); err != nil {
 		return nil, fmt.Errorf("restore %s to %s: %w", o.Point, o.Target, err)
 	}
@@ -90,16 +89,14 @@ func (m *Manifest) pick(names []string) ([]RootManifest, error) {
 	return picked, nil
 }
 
-// restorer writes files below one directory, which it cannot leave.
+// restorer brings files to a target.
 type restorer struct {
 	repo   *Repository
-	dir    *os.Root
+	to     target
 	record *RestoreRecord
 	// resumed tells that files of an interrupted run may be there.
 	resumed bool
 	meter   *meter
-	mu      sync.Mutex
-	made    map[string]bool
 }
 
 func (w *restorer) all(ctx context.Context, roots []RootManifest, judge func(context.Context, *RestoreRecord) error) error {
@@ -119,7 +116,7 @@ func (w *restorer) all(ctx context.Context, roots []RootManifest, judge func(con
 		return fmt.Errorf("%w: the lists have %d files of %d bytes, the manifest says %d of %d",
 			ErrDamaged, state.Files, state.Bytes, state.TotalFiles, state.TotalBytes)
 	}
-	if err := syncAll(w.dir); err != nil {
+	if err := w.to.flush(); err != nil {
 		return fmt.Errorf("write out to disk: %w", err)
 	}
 	if judge != nil {
@@ -129,85 +126,65 @@ func (w *restorer) all(ctx context.Context, roots []RootManifest, judge func(con
 	}
 	w.record.State = RestoreComplete
 	w.record.CompletedAt = w.repo.now().UTC()
-	return writeRestoreRecord(w.dir, w.record)
+	return w.to.writeRecord(ctx, w.record)
 }
 
 func (w *restorer) root(ctx context.Context, root RootManifest) error {
+	for _, part := range w.to.order() {
+		if err := w.part(ctx, root, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part restores those files of a root that part chooses.
+func (w *restorer) part(ctx context.Context, root RootManifest, part func(path string) bool) error {
 	list, err := w.repo.fetchList(ctx, root.List)
 	if err != nil {
 		return err
 	}
 	defer list.close()
-	return w.repo.contents(ctx, list,
-		func(e *entry) (bool, error) { return w.wanted(under(root.Root, e.Path), e) },
-		func(_ context.Context, e *entry, body io.Reader) error {
-			if err := w.write(under(root.Root, e.Path), e, body); err != nil {
-				return err
-			}
-			w.count(e, true)
-			return nil
-		})
-}
-
-// wanted tells whether a file is still missing; one with the right content may
-// be there from an interrupted run.
-func (w *restorer) wanted(name string, e *entry) (bool, error) {
-	if !w.resumed {
-		return true, nil
+	pick := func(ctx context.Context, some []*entry) ([]*entry, error) {
+		some = slices.DeleteFunc(slices.Clone(some), func(e *entry) bool { return !part(e.Path) })
+		if !w.resumed {
+			return some, nil
+		}
+		return w.missing(ctx, root.Root, some)
 	}
-	file, err := w.dir.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look for what is restored already: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil || info.Size() != e.Size {
-		return true, nil
-	}
-	if _, err := io.Copy(io.Discard, verifying(e, file)); err != nil {
-		return true, nil
-	}
-	if err := w.dir.Chtimes(name, time.Time{}, time.Unix(0, e.ModTime)); err != nil {
-		return true, nil
-	}
-	w.count(e, false)
-	return false, nil
-}
-
-func (w *restorer) write(name string, e *entry, body io.Reader) error {
-	if err := w.parent(name); err != nil {
-		return err
-	}
-	file, err := w.dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o664)
-	if err != nil {
-		return fmt.Errorf("restore %s: %w", name, err)
-	}
-	_, err = io.Copy(file, body)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("restore %s: %w", name, err)
-	}
-	// An unchanged time makes the next backup see an unchanged file.
-	if err := w.dir.Chtimes(name, time.Time{}, time.Unix(0, e.ModTime)); err != nil {
-		return fmt.Errorf("restore %s: %w", name, err)
-	}
-	return nil
-}
-
-func (w *restorer) parent(name string) error {
-	dir := path.Dir(name)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.made[dir] {
+	return w.repo.contents(ctx, list, pick, func(ctx context.Context, e *entry, body io.Reader) error {
+		name := under(root.Root, e.Path)
+		if err := w.to.write(ctx, name, e, body); err != nil {
+			return fmt.Errorf("restore %s: %w", name, err)
+		}
+		w.count(e, true)
 		return nil
+	})
+}
+
+// missing leaves out what an interrupted run brought to the target already.
+func (w *restorer) missing(ctx context.Context, root string, some []*entry) ([]*entry, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.repo.concurrency)
+	there := make([]bool, len(some))
+	for i, e := range some {
+		g.Go(func() (err error) {
+			there[i], err = w.to.holds(ctx, under(root, e.Path), e)
+			return err
+		})
 	}
-	if err := w.dir.MkdirAll(dir, 0o775); err != nil {
-		return fmt.Errorf("restore %s: %w", name, err)
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("look for what is restored already: %w", err)
 	}
-	w.made[dir] = true
-	return nil
+	var left []*entry
+	for i, e := range some {
+		if there[i] {
+			w.count(e, false)
+			continue
+		}
+		left = append(left, e)
+	}
+	return left, nil
 }
 
 func (w *restorer) count(e *entry, sent bool) {

@@ -60,7 +60,7 @@ func TestInterruptedRestoreGoesOnWhereItStopped(t *testing.T) {
 	if _, err := repo.Restore(t.Context(), RestoreOptions{Point: m.ID, Target: target}); err == nil {
 		t.Fatal("the restore was not interrupted")
 	}
-	record, err := ReadRestoreRecord(target)
+	record, err := ReadRestoreRecord(t.Context(), nil, target)
 	if err != nil || record == nil || record.State != "Incomplete" || record.Point != m.ID {
 		t.Errorf("record is %+v, %v; want Incomplete", record, err)
 	}
@@ -130,7 +130,7 @@ func TestRestoreNeverCallsDamageComplete(t *testing.T) {
 				if !errors.Is(err, ErrDamaged) {
 					t.Errorf("restore: %v, want ErrDamaged", err)
 				}
-				if record, err := ReadRestoreRecord(target); err != nil || record.State != "Incomplete" {
+				if record, err := ReadRestoreRecord(t.Context(), nil, target); err != nil || record.State != "Incomplete" {
 					t.Errorf("record is %+v, %v; want Incomplete", record, err)
 				}
 				if _, err := repo.Verify(t.Context(), m.ID, VerifyOptions{Content: true}); !errors.Is(err, ErrDamaged) {
@@ -247,7 +247,7 @@ func TestRestoreIsCompleteOnlyWhenItsJudgeAgrees(t *testing.T) {
 		if _, err := repo.Restore(t.Context(), options); !errors.Is(err, verdict) {
 			t.Errorf("error is %v, want the judge's", err)
 		}
-		record, err := ReadRestoreRecord(target)
+		record, err := ReadRestoreRecord(t.Context(), nil, target)
 		if err != nil || record.State != RestoreIncomplete {
 			t.Errorf("record is %+v, %v; want it incomplete", record, err)
 		}

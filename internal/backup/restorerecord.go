@@ -3,16 +3,18 @@
 package backup
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"time"
+
+	"sparkpipeline.dev/operator/internal/objectstore"
 )
 
-// RestoreRecordName is the file in a restored directory that says where its
+// RestoreRecordName is the file in a restored target that says where its
 // content came from.
 const RestoreRecordName = ".sparkpipeline-restore.json"
 
@@ -78,26 +80,27 @@ func (r *RestoreRecord) admits(wanted *RestoreRecord) error {
 	return nil
 }
 
-// ReadRestoreRecord reads the record of a directory; nil when there is none.
-func ReadRestoreRecord(dir string) (*RestoreRecord, error) {
-	root, err := os.OpenRoot(dir)
+// ReadRestoreRecord reads the record of a target; nil when there is none. A nil
+// bucket means that the target is a directory.
+func ReadRestoreRecord(ctx context.Context, bucket objectstore.Store, target string) (*RestoreRecord, error) {
+	if bucket != nil {
+		to, err := newPrefixTarget(bucket, target, "", 1)
+		if err != nil {
+			return nil, err
+		}
+		return to.record(ctx)
+	}
+	root, err := os.OpenRoot(target)
 	if err != nil {
 		return nil, fmt.Errorf("read the restore record: %w", err)
 	}
 	defer root.Close()
-	return readRestoreRecord(root)
+	return (&dirTarget{dir: root}).record(ctx)
 }
 
-func readRestoreRecord(dir *os.Root) (*RestoreRecord, error) {
-	file, err := dir.Open(RestoreRecordName)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the restore record: %w", err)
-	}
-	defer file.Close()
-	body, err := io.ReadAll(io.LimitReader(file, maxRecord))
+// parseRestoreRecord reads a record of this version.
+func parseRestoreRecord(from io.Reader) (*RestoreRecord, error) {
+	body, err := io.ReadAll(io.LimitReader(from, maxRecord))
 	if err != nil {
 		return nil, fmt.Errorf("read the restore record: %w", err)
 	}
@@ -111,62 +114,22 @@ func readRestoreRecord(dir *os.Root) (*RestoreRecord, error) {
 	return &record, nil
 }
 
-// writeRestoreRecord replaces the record at once: it is never seen half written.
-func writeRestoreRecord(dir *os.Root, record *RestoreRecord) error {
-	body, err := json.MarshalIndent(record, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the restore record: %w", err)
-	}
-	const temporary = RestoreRecordName + ".tmp"
-	file, err := dir.Create(temporary)
-	if err != nil {
-		return fmt.Errorf("write the restore record: %w", err)
-	}
-	_, err = file.Write(body)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("write the restore record: %w", err)
-	}
-	if err := dir.Rename(temporary, RestoreRecordName); err != nil {
-		return fmt.Errorf("write the restore record: %w", err)
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir *os.Root) error {
-	handle, err := dir.Open(".")
-	if err != nil {
-		return fmt.Errorf("write the restore record: %w", err)
-	}
-	defer handle.Close()
-	if err := handle.Sync(); err != nil {
-		return fmt.Errorf("write the restore record: %w", err)
-	}
-	return nil
-}
-
-// admit decides whether a restore may write to the directory, and returns the
+// admit decides whether a restore may write to the target, and returns the
 // record that an earlier run of the same restore left.
-func admit(dir *os.Root, wanted *RestoreRecord) (*RestoreRecord, error) {
-	before, err := readRestoreRecord(dir)
+func admit(ctx context.Context, to target, wanted *RestoreRecord) (*RestoreRecord, error) {
+	before, err := to.record(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if before != nil {
 		return before, before.admits(wanted)
 	}
-	handle, err := dir.Open(".")
+	name, err := to.foreign(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look whether it is empty: %w", err)
 	}
-	defer handle.Close()
-	names, err := handle.Readdirnames(16)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	for _, name := range names {
-		if name != "lost+found" && name != RestoreRecordName+".tmp" {
-			return nil, fmt.Errorf("%w: it holds %q; give an empty directory", ErrNotEmpty, name)
-		}
+	if name != "" {
+		return nil, fmt.Errorf("%w: it holds %q; give an empty one", ErrNotEmpty, name)
 	}
 	return nil, nil
 }

@@ -115,18 +115,22 @@ func (v *verifier) root(ctx context.Context, root RootManifest) error {
 	return nil
 }
 
-// look judges an entry by the listing and tells whether to read it too.
-func (v *verifier) look(e *entry) (bool, error) {
-	v.found.Files++
-	v.found.Bytes += e.Size
-	if !v.inv.holds(e) {
-		v.problem("%s: %s is missing or too short", e.Path, e.Object)
-		return false, nil
+// look judges entries by the listing and picks those to be read too.
+func (v *verifier) look(_ context.Context, some []*entry) ([]*entry, error) {
+	var toRead []*entry
+	for _, e := range some {
+		v.found.Files++
+		v.found.Bytes += e.Size
+		switch {
+		case !v.inv.holds(e):
+			v.problem("%s: %s is missing or too short", e.Path, e.Object)
+		case v.content:
+			toRead = append(toRead, e)
+		default:
+			v.count(e)
+		}
 	}
-	if !v.content {
-		v.count(e)
-	}
-	return v.content, nil
+	return toRead, nil
 }
 
 func (v *verifier) read(_ context.Context, e *entry, body io.Reader) error {

@@ -68,7 +68,7 @@ func restoreToFullDisk() int {
 	}
 	_, err = repo.Restore(context.Background(), backup.RestoreOptions{Point: os.Getenv(fullDiskPoint), Target: target})
 	fmt.Println(err)
-	record, err := backup.ReadRestoreRecord(target)
+	record, err := backup.ReadRestoreRecord(context.Background(), nil, target)
 	if err != nil || record == nil {
 		fmt.Println("no record:", err)
 		return 1
