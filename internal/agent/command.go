@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 
@@ -40,6 +41,8 @@ type agent struct {
 	log *slog.Logger
 	// open connects to a bucket.
 	open func(objectstore.Options) (objectstore.Store, error)
+	// listening is told the address that watch serves on.
+	listening func(net.Addr)
 
 	configFile string
 	verbose    bool
@@ -56,7 +59,7 @@ func newAgent(env Environment) *agent {
 	if env.TerminationLog == "" {
 		env.TerminationLog = terminationLog
 	}
-	return &agent{env: env, log: slog.New(slog.DiscardHandler), open: func(o objectstore.Options) (objectstore.Store, error) {
+	return &agent{env: env, log: slog.New(slog.DiscardHandler), listening: func(net.Addr) {}, open: func(o objectstore.Options) (objectstore.Store, error) {
 		return objectstore.Open(o)
 	}}
 }
@@ -92,6 +95,7 @@ func (a *agent) commands() []*cobra.Command {
 		a.verifyCommand(),
 		a.guardCommand(),
 		a.archiveCommand(),
+		a.watchCommand(),
 		a.versionCommand(),
 	}
 }

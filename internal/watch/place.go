@@ -46,10 +46,17 @@ type place struct {
 	mark          string
 	marked        bool
 	change        *Change
+	// now is the newest committed batch of the last look, or -1; then was that when
+	// the change was noticed.
+	now, then int64
 }
 
 func (p *place) looked(at time.Time, l Look, commit Batch, any bool) {
 	p.worked = p.worked || l.Working != ""
+	p.now = -1
+	if any {
+		p.now = commit.Number
+	}
 	if l.Volume != (Volume{}) {
 		if p.volume != (Volume{}) && p.volume != l.Volume {
 			p.note(at, ChangeVolume, fmt.Sprintf("another directory (device %d, inode %d) stands where device %d, inode %d was", l.Volume.Device, l.Volume.Inode, p.volume.Device, p.volume.Inode), true)
@@ -94,7 +101,7 @@ func (p *place) note(at time.Time, kind ChangeKind, message string, expected boo
 	if expected && p.change != nil && !p.change.Expected {
 		return // What is worse stays.
 	}
-	p.change = &Change{Kind: kind, At: at, Message: message, Expected: expected}
+	p.change, p.then = &Change{Kind: kind, At: at, Message: message, Expected: expected}, p.now
 }
 
 func (p *place) identified(at time.Time, id string) {
@@ -108,9 +115,10 @@ func (p *place) identified(at time.Time, id string) {
 }
 
 // recorded takes the record that the guard writes when it lets a driver start: what
-// is there then is what the pipeline goes on with.
+// is there then is what the pipeline goes on with. The record of an old copy is
+// older than that copy's newest batch, and permits nothing.
 func (p *place) recorded(batch int64, mark string) {
-	if p.marked && p.mark != mark && p.change != nil && !p.change.Expected {
+	if p.mark != mark && p.change != nil && !p.change.Expected && batch >= p.then {
 		p.change.Expected = true
 		p.anyHigh = batch >= 0
 		p.high = max(batch, 0)

@@ -53,6 +53,16 @@ func TestExchangedRootIsNoticed(t *testing.T) {
 			q.Recorded(-1, "2")
 			q.Looked(at(3), look(0, 5, ""))
 		}, "", ChangeEmptied},
+		{"old copy with its record", func(q *Query) {
+			q.Recorded(7, "1")
+			q.Looked(at(2), look(3, 6, ""))
+			q.Recorded(1, "2")
+		}, "Replaced", ChangeWentBack},
+		{"older and permitted", func(q *Query) {
+			q.Recorded(7, "1")
+			q.Looked(at(2), look(3, 5, ""))
+			q.Recorded(3, "2")
+		}, "", ChangeWentBack},
 		{"older than on record", func(q *Query) { q.Recorded(9, "1") }, "Older", ""},
 		{"as on record", func(q *Query) { q.Recorded(7, "1") }, "", ""},
 	} {

@@ -117,3 +117,6 @@ func Foreign(o, before *Owner, namespace, name string) string {
 	}
 	return ""
 }
+
+// Pace of the looks.
+func (w *Watch) Pace() Pace { return w.pace }
