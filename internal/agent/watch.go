@@ -183,12 +183,12 @@ func (c *watchCommand) declared(conf *config.Config) []watch.Declared {
 	if conf != nil && c.root == "" && len(c.queries) == 0 {
 		for i, p := range conf.QueryPaths() {
 			q := conf.Queries[i]
-			out = append(out, watch.Declared{Name: q.Name, Path: p, Trigger: q.Trigger.Duration(), StallAfter: c.stallAfter})
+			out = append(out, watch.Declared{Name: q.Name, Path: p, Trigger: q.Trigger.Duration(), StallAfter: c.stallAfter, Since: time.Now()})
 		}
 		return out
 	}
 	for _, q := range c.queries {
-		out = append(out, watch.Declared{Name: path.Clean(q), Path: path.Clean(q), StallAfter: c.stallAfter})
+		out = append(out, watch.Declared{Name: path.Clean(q), Path: path.Clean(q), StallAfter: c.stallAfter, Since: time.Now()})
 	}
 	return out
 }

@@ -69,12 +69,12 @@ func (w *watcher) with(change func(*watch.Watch)) {
 		return func(o watch.Problem) bool { return o.Query == p.Query && o.Reason == p.Reason }
 	}
 	for _, p := range problems {
-		if !slices.ContainsFunc(w.told, same(p)) {
+		if p.Reason != watch.ReasonStarting && !slices.ContainsFunc(w.told, same(p)) {
 			w.log.Warn("Problem", "query", p.Query, "reason", string(p.Reason), "message", p.Message)
 		}
 	}
 	for _, p := range w.told {
-		if !slices.ContainsFunc(problems, same(p)) {
+		if p.Reason != watch.ReasonStarting && !slices.ContainsFunc(problems, same(p)) {
 			w.log.Info("Problem is over", "query", p.Query, "reason", string(p.Reason))
 		}
 	}
@@ -177,7 +177,7 @@ func (w *watcher) search(ctx context.Context) time.Duration {
 	}
 	var found []watch.Declared
 	for _, p := range paths {
-		found = append(found, watch.Declared{Name: strings.ToValidUTF8(p, "?"), Path: p, Discovered: true, StallAfter: w.stallAfter})
+		found = append(found, watch.Declared{Name: strings.ToValidUTF8(p, "?"), Path: p, Discovered: true, StallAfter: w.stallAfter, Since: w.now()})
 	}
 	w.with(func(s *watch.Watch) {
 		if err != nil {

@@ -415,9 +415,9 @@ func (s stuck) verifiable(string) (checkpoint.Source, func(), error) {
 func TestWatchAnswersAndStopsWhileTheFileSystemHangs(t *testing.T) {
 	s := stuck{directory{t.TempDir()}, make(chan struct{})}
 	defer close(s.release)
-	pace := watch.Pace{Fastest: time.Millisecond, Slowest: time.Millisecond, Shallow: time.Millisecond, Deep: time.Millisecond}
+	pace := watch.Pace{Fastest: time.Millisecond, Slowest: time.Minute, Shallow: time.Millisecond, Deep: time.Millisecond}
 	w := &watcher{log: slog.New(slog.DiscardHandler), now: time.Now, at: s, stopWithin: 50 * time.Millisecond,
-		state: watch.New(pace, watch.Declared{Name: "orders", Path: "orders"})}
+		state: watch.New(pace, watch.Declared{Name: "orders", Path: "orders", Since: time.Now()})}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -426,7 +426,7 @@ func TestWatchAnswersAndStopsWhileTheFileSystemHangs(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- w.serve(ctx, listener) }()
 	asked := &watched{t: t, base: "http://" + listener.Addr().String()}
-	if code, body := asked.get("/readyz"); code != 503 || body != "orders Unreadable: the root was not looked at yet\n" {
+	if code, body := asked.get("/readyz"); code != 503 || body != "orders Starting: the root was not looked at yet\n" {
 		t.Errorf("readiness is %d %q", code, body)
 	}
 	if code, _ := asked.get("/livez"); code != 200 {

@@ -179,7 +179,9 @@ func (r *Reconciler) account(ctx context.Context, p *v1alpha1.SparkPipeline, s *
 			child.Ready = true
 			if why := r.waiting(ctx, c.Object, result); why != "" {
 				child.Ready, child.Reason = false, v1alpha1.ReasonWaiting
-				pass.Waiting = append(pass.Waiting, what+": "+why)
+				if !c.Aside {
+					pass.Waiting = append(pass.Waiting, what+": "+why)
+				}
 			}
 			r.tellChild(p, result, what)
 		}

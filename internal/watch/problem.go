@@ -26,8 +26,10 @@ const (
 	ReasonBehind Reason = "Behind"
 	// ReasonNothingCommitted: the query has not finished its first batch.
 	ReasonNothingCommitted Reason = "NothingCommitted"
-	// ReasonNotVerified: no verification has ended yet, or none can judge.
+	// ReasonNotVerified: no verification can judge the root.
 	ReasonNotVerified Reason = "NotVerified"
+	// ReasonStarting: the first look or the first verification has not ended yet.
+	ReasonStarting Reason = "Starting"
 	// ReasonOtherOwner: the checkpoint belongs to another pipeline. It stands in
 	// the problems of the pipeline, not in those of a query.
 	ReasonOtherOwner Reason = "OtherOwner"
@@ -38,7 +40,7 @@ const (
 // Reasons lists all of them, for metrics.
 func Reasons() []Reason {
 	return []Reason{ReasonSecondWriter, ReasonDamaged, ReasonReplaced, ReasonOlder, ReasonUnreadable, ReasonWorking,
-		ReasonStalled, ReasonBehind, ReasonNothingCommitted, ReasonNotVerified, ReasonOtherOwner, ReasonNoQuery}
+		ReasonStalled, ReasonBehind, ReasonNothingCommitted, ReasonNotVerified, ReasonStarting, ReasonOtherOwner, ReasonNoQuery}
 }
 
 // Problem is one reason why the pipeline does not count as healthy.
@@ -73,15 +75,20 @@ func (q *Query) problems(now time.Time, p Pace) []Problem {
 	if why, older := q.place.older(q.commit, q.anyCommit); older && !q.lookedAt.IsZero() {
 		add(ReasonOlder, "%s", why)
 	}
-	if why, blind := q.blind(now, p); blind {
-		add(ReasonUnreadable, "%s", why)
+	if reason, why := q.blind(now, p); reason != "" {
+		add(reason, "%s", why)
 	}
 	if q.working != "" {
 		add(ReasonWorking, "%s is there: a command of the agent works on the checkpoint", q.working)
 	}
 	q.progressProblems(now, add)
-	if why, missing := q.unverified(); missing {
-		add(ReasonNotVerified, "%s", why)
+	switch j := &q.judged; {
+	case !q.anyOffset && !q.anyCommit || !j.last.At.IsZero():
+		// A root without a batch has nothing to verify.
+	case j.failure != "":
+		add(ReasonNotVerified, "%s", j.failure)
+	default:
+		add(ReasonStarting, "the first verification has not ended yet")
 	}
 	return out
 }
@@ -101,31 +108,20 @@ func (q *Query) progressProblems(now time.Time, add func(Reason, string, ...any)
 }
 
 // blind says that the root has not been seen for a while.
-func (q *Query) blind(now time.Time, p Pace) (string, bool) {
+func (q *Query) blind(now time.Time, p Pace) (Reason, string) {
+	since, never := q.lookedAt, q.lookedAt.IsZero()
+	if never {
+		since = q.declared.Since
+	}
 	switch {
-	case q.lookedAt.IsZero() && q.failure != "":
-		return q.failure, true
-	case q.lookedAt.IsZero():
-		return "the root was not looked at yet", true
-	case age(q.lookedAt, now) <= patience*p.Slowest:
-		return "", false
+	case never && q.failure != "":
+		return ReasonUnreadable, q.failure
+	case age(since, now) <= patience*p.Slowest && never:
+		return ReasonStarting, "the root was not looked at yet"
+	case age(since, now) <= patience*p.Slowest:
+		return "", ""
 	case q.failure != "":
-		return fmt.Sprintf("not seen for %s: %s", quiet(age(q.lookedAt, now)), q.failure), true
+		return ReasonUnreadable, fmt.Sprintf("not seen for %s: %s", quiet(age(since, now)), q.failure)
 	}
-	return fmt.Sprintf("not seen for %s: the file system does not answer", quiet(age(q.lookedAt, now))), true
-}
-
-// unverified says that nobody knows whether the root is sound. A root without a
-// batch has nothing to verify.
-func (q *Query) unverified() (string, bool) {
-	j := &q.judged
-	switch {
-	case !q.anyOffset && !q.anyCommit:
-		return "", false
-	case j.last.At.IsZero() && j.failure != "":
-		return j.failure, true
-	case j.last.At.IsZero():
-		return "the first verification has not ended yet", true
-	}
-	return "", false
+	return ReasonUnreadable, fmt.Sprintf("not seen for %s: the file system does not answer", quiet(age(since, now)))
 }

@@ -21,6 +21,8 @@ type Declared struct {
 	Discovered bool
 	// StallAfter is how long a batch may be under way.
 	StallAfter time.Duration
+	// Since when it is watched.
+	Since time.Time
 }
 
 // abandonedAfter is how long nothing has happened in a discovered root when it is

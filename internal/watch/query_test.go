@@ -21,7 +21,7 @@ var (
 func at(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
 
 func orders() *Query {
-	return NewQuery(Declared{Name: "orders", Path: "orders/agg", Trigger: 10 * time.Second, StallAfter: 5 * time.Minute})
+	return NewQuery(Declared{Name: "orders", Path: "orders/agg", Trigger: 10 * time.Second, StallAfter: 5 * time.Minute, Since: begin})
 }
 
 // verified is a query whose root is sound at the given second.
@@ -114,15 +114,18 @@ func TestIdleIsHealthyUnlessRecordsWait(t *testing.T) {
 
 func TestQueryIsNotReadyBeforeItsFirstCommit(t *testing.T) {
 	q := orders()
-	if got := reasons(q, 0); got != "Unreadable" {
+	if got := reasons(q, 180); got != "Starting" {
 		t.Errorf("problems %q before the first look", got)
+	}
+	if got := q.problems(at(181), pace); len(got) != 1 || got[0].Message != "not seen for 3m1s: the file system does not answer" {
+		t.Errorf("problems %+v of a root that was never seen", got)
 	}
 	q.Absent(at(1))
 	if got := reasons(q, 2); got != "NothingCommitted" || !q.Status(at(2)).Absent {
 		t.Errorf("problems %q without a root", got)
 	}
 	q.Looked(at(3), Look{Offsets: batches(0, 3)})
-	if got := reasons(q, 4); got != "NothingCommitted NotVerified" || q.Status(at(4)).Absent {
+	if got := reasons(q, 4); got != "NothingCommitted Starting" || q.Status(at(4)).Absent {
 		t.Errorf("problems %q in the first batch", got)
 	}
 	q.Looked(at(5), Look{Offsets: batches(0, 3), Commits: batches(0, 5)})
@@ -188,7 +191,7 @@ func TestAbandonedRootDoesNotCountUntilItMoves(t *testing.T) {
 		t.Errorf("problems %q of a root that nobody uses", got)
 	}
 	q.Looked(at(10), Look{Offsets: batches(3, -90000), Commits: batches(3, 9)})
-	if got := reasons(q, 11); got != "NotVerified" || q.Status(at(11)).Abandoned {
+	if got := reasons(q, 11); got != "Starting" || q.Status(at(11)).Abandoned {
 		t.Errorf("problems %q once it moves", got)
 	}
 	declared := orders()

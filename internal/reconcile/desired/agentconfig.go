@@ -3,6 +3,8 @@
 package desired
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -13,6 +15,24 @@ import (
 
 // agentConfig is the ConfigMap of the agent.
 func agentConfig(in Input) ([]Object, error) {
+	text, err := agentConfigText(in)
+	if err != nil {
+		return nil, err
+	}
+	return []Object{&corev1.ConfigMap{ObjectMeta: named(in, "agent"), Data: map[string]string{"pipeline.json": string(text)}}}, nil
+}
+
+// agentConfigDigest changes whenever the configuration does.
+func agentConfigDigest(in Input) (string, error) {
+	text, err := agentConfigText(in)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+func agentConfigText(in Input) ([]byte, error) {
 	p := in.Pipeline
 	c := config.Config{
 		Pipeline:          config.Identity{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
@@ -31,5 +51,5 @@ func agentConfig(in Input) ([]Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration of the agent: %w", err)
 	}
-	return []Object{&corev1.ConfigMap{ObjectMeta: named(in, "agent"), Data: map[string]string{"pipeline.json": string(text)}}}, nil
+	return text, nil
 }

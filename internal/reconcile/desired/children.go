@@ -31,6 +31,7 @@ type child struct {
 	durable bool // holds data: removed only if the user asked for deletion
 	once    bool // posted one time, never applied
 	adopt   bool // may be there first, with our labels: GitOps puts things into a namespace before us
+	aside   bool // tells of the pipeline, which is ready or not without it
 	build   func(Input) ([]Object, error)
 }
 
@@ -72,6 +73,7 @@ var children = []child{
 	{name: "alertmanager", owns: owns(&monitoringv1alpha1.AlertmanagerConfig{}), wave: waveRest, build: alertmanager},
 	{name: "dashboard", owns: owns(&corev1.ConfigMap{}), wave: waveRest, build: dashboard},
 	{name: "cronjobs", owns: owns(&batchv1.CronJob{}), wave: waveRest, build: cronjobs},
+	{name: "watch", owns: owns(&appsv1.Deployment{}), wave: waveRest, aside: true, build: watch},
 	{name: "velero", owns: owns(kind(veleroKind)), wave: waveRest, build: velero},
 	{name: "revision", owns: owns(&appsv1.ControllerRevision{}), wave: waveRest, build: revision},
 }

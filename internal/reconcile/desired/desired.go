@@ -73,6 +73,9 @@ type Child struct {
 	// Adopt: an object that carries the inventory labels is taken over although
 	// the operator has never applied it.
 	Adopt bool
+	// Aside: the child only tells how the pipeline does. Its readiness is none of
+	// the pipeline's.
+	Aside bool
 }
 
 // InvalidError says that the spec cannot be built, and what would help. Only a
@@ -107,7 +110,7 @@ func Render(scheme *runtime.Scheme, in Input) ([]Child, error) {
 			if err != nil {
 				return nil, fmt.Errorf("render %s: %w", c.name, err)
 			}
-			out = append(out, Child{Name: c.name, Object: u, Wave: c.wave, Durable: c.durable, Once: c.once, Adopt: c.adopt})
+			out = append(out, Child{Name: c.name, Object: u, Wave: c.wave, Durable: c.durable, Once: c.once, Adopt: c.adopt, Aside: c.aside})
 		}
 	}
 	return out, nil

@@ -16,7 +16,7 @@ import (
 // +kubebuilder:rbac:groups=monitoring.coreos.com,resources=servicemonitors;podmonitors,verbs=get;list;watch;create;patch;delete
 
 // monitors have Prometheus scrape the driver's two endpoints of Spark, and the JMX
-// exporter of all pods where that is on.
+// exporter of all pods where that is on, and the agent that watches.
 func monitors(in Input) ([]Object, error) {
 	p := in.Pipeline
 	interval := promDuration(p.Spec.Monitoring.ScrapeInterval)
@@ -29,14 +29,23 @@ func monitors(in Input) ([]Object, error) {
 		// Without the slash at its end the first one answers with a redirect.
 		Endpoints: []monitoringv1.Endpoint{endpoint("/metrics/prometheus/"), endpoint("/metrics/executors/prometheus")},
 	}}
+	out := []Object{service}
+	if watches(in) {
+		agent := &monitoringv1.PodMonitor{ObjectMeta: monitoringMeta(in), Spec: monitoringv1.PodMonitorSpec{
+			Selector:            *selects(componentLabels(p, componentWatch)),
+			PodMetricsEndpoints: []monitoringv1.PodMetricsEndpoint{{PortNumber: new(int32(portWatch)), Path: "/metrics", Interval: interval}},
+		}}
+		agent.Name += "-" + commandWatch
+		out = append(out, agent)
+	}
 	if p.Spec.Monitoring.JMX == v1alpha1.JMXDisabled {
-		return []Object{service}, nil
+		return out, nil
 	}
 	pods := &monitoringv1.PodMonitor{ObjectMeta: monitoringMeta(in), Spec: monitoringv1.PodMonitorSpec{
 		Selector:            metav1.LabelSelector{MatchLabels: sparkSelector(p, "")},
 		PodMetricsEndpoints: []monitoringv1.PodMetricsEndpoint{{PortNumber: new(int32(portJMX)), Path: "/metrics", Interval: interval}},
 	}}
-	return []Object{service, pods}, nil
+	return append(out, pods), nil
 }
 
 // monitoringMeta carries the labels by which the cluster's Prometheus selects.

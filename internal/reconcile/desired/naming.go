@@ -21,7 +21,7 @@ const (
 	// LabelPipelineNamespace holds the namespace of the SparkPipeline.
 	LabelPipelineNamespace = "sparkpipeline.dev/pipeline-namespace"
 	// LabelComponent tells the pods of the operator's own making apart: agent,
-	// history-server.
+	// watch, history-server.
 	LabelComponent = "sparkpipeline.dev/component"
 	// LabelWorkload holds the name of the pipeline on pods of the operator's own
 	// making. It is no inventory label: pods of jobs are nobody's children.
@@ -42,6 +42,7 @@ const (
 // Components of LabelComponent.
 const (
 	componentAgent   = "agent"
+	componentWatch   = "watch"
 	componentHistory = "history-server"
 )
 

@@ -53,6 +53,9 @@ func netpol(in Input) ([]Object, error) {
 				networkingv1.NetworkPolicyEgressRule{To: peers(executor), Ports: ports(portBlockManager)})),
 		policy(in, "agent", componentLabels(p, componentAgent), nil, slices.Concat(data, api)),
 	}
+	if watches(in) {
+		out = append(out, policy(in, "watch", componentLabels(p, componentWatch), scrape(portWatch), data))
+	}
 	if p.Spec.HistoryServer.State == v1alpha1.StateEnabled {
 		out = append(out, policy(in, "history", componentLabels(p, componentHistory), nil, nil))
 	}

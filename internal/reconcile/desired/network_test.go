@@ -69,6 +69,8 @@ func TestFlows(t *testing.T) {
 		{"minimal", "executor", []string{"driver,executor:7079"}, []string{dns, anywhere, "driver:7078,7079", "executor:7079"}},
 		{"minimal", "agent", nil, []string{dns, anywhere, "10.0.0.10/32:6443"}},
 		{"minimal", "history", nil, nil},
+		{"minimal", "watch", []string{"any:8082"}, []string{dns, anywhere}},
+		{"full", "watch", []string{"monitoring:8082"}, []string{dns, "52.218.128.0/17:443", "10.20.0.0/16:9093", "10.30.0.5/32:5432"}},
 		{"dedicated", "default", nil, nil},
 		{"full", "driver", []string{"executor:7078,7079", "monitoring:4040,8090"}, []string{dns, "52.218.128.0/17:443", "10.20.0.0/16:9093", "10.30.0.5/32:5432",
 			"10.0.0.10/32,fd00::10/128:6443", "executor:7079"}},

@@ -71,7 +71,7 @@ func Defaults() desired.Defaults {
 		QuotaCeiling: desired.QuotaCeiling{Pods: 1000, CPU: resource.MustParse("2000"),
 			Memory: resource.MustParse("4Ti"), Storage: resource.MustParse("20Ti")},
 		Guard:         true,
-		AgentCommands: []string{"backup", "archive", "snapshot"},
+		AgentCommands: []string{"backup", "archive", "snapshot", "watch"},
 	}
 }
 
