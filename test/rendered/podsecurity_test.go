@@ -42,11 +42,11 @@ func TestPodsAreRestricted(t *testing.T) {
 // The pods that are judged, by hand: one that is not found cannot fail.
 func TestPodsThatAreJudged(t *testing.T) {
 	want := map[string][]string{
-		"minimal":    {"driver", "executor", "Deployment orders-history", "CronJob orders-backup", "CronJob orders-snapshot", "CronJob orders-drill"},
+		"minimal":    {"driver", "executor", "Deployment orders-history", "CronJob orders-backup", "CronJob orders-snapshot", "CronJob orders-drill", "Deployment orders-watch"},
 		"fixed-size": {"driver", "executor", "CronJob billing-backup"},
-		"suspended":  {"driver", "executor", "Deployment returns-history", "CronJob returns-snapshot"},
+		"suspended":  {"driver", "executor", "Deployment returns-history", "CronJob returns-snapshot", "Deployment returns-watch"},
 		"full": {"driver", "executor", "Deployment orders-full-history", "CronJob orders-full-backup", "CronJob orders-full-snapshot",
-			"CronJob orders-full-archive", "CronJob orders-full-drill"},
+			"CronJob orders-full-archive", "CronJob orders-full-drill", "Deployment orders-full-watch"},
 	}
 	seen := 0
 	for _, r := range renderings(t) {

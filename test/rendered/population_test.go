@@ -25,6 +25,7 @@ const (
 	executorRole = "executor"
 	agentRole    = "agent"
 	historyRole  = "history"
+	watchRole    = "watch"
 )
 
 // inhabitant is a pod of a namespace, as far as selectors know it.
@@ -136,8 +137,11 @@ func (r rendering) inhabitants(t *testing.T, recorded []recordedPod) []inhabitan
 	}
 	for _, p := range r.ownPods(t) {
 		role := agentRole
-		if p.name == "Deployment "+r.app.Name+"-history" {
+		switch p.name {
+		case "Deployment " + r.app.Name + "-history":
 			role = historyRole
+		case "Deployment " + r.app.Name + "-watch":
+			role = watchRole
 		}
 		set := maps.Clone(p.meta.Labels)
 		if kind, maker, _ := strings.Cut(p.name, " "); kind == "CronJob" {
