@@ -107,7 +107,7 @@ func (o Options) defaults() (desired.Defaults, error) {
 		PrometheusNamespace: o.PrometheusNamespace,
 		DedicatedNamespaces: o.DedicatedNamespaces && len(o.namespaces()) == 0,
 		QuotaCeiling:        ceiling, Placement: placement,
-		Guard: true, AgentCommands: []string{"archive", "backup"},
+		Guard: true, AgentCommands: []string{"archive", "backup", "watch"},
 	}, nil
 }
 
