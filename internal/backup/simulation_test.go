@@ -65,14 +65,14 @@ type simulation struct {
 	rng      *rand.Rand
 	world    *world
 	store    *objectstoretest.Memory
-	schedule schedule
+	schedule objectstoretest.Schedule
 	spool    string
 	rates    []rate
 	freezes  int
 	tally    *tally
 	actors   int
 	running  map[string]int
-	live     []*actor
+	live     []*objectstoretest.Process
 	judged   map[string][]string // objects by point
 	ended    chan func()
 	// overtaken counts files that were not what the plan saw.
@@ -153,33 +153,33 @@ func (s *simulation) drain() {
 }
 
 func (s *simulation) grant() {
-	r := s.schedule.next(s.rng)
+	r := s.schedule.Next(s.rng)
 	if r == nil {
 		return
 	}
-	v := proceed
+	v := objectstoretest.Proceed
 	switch n := s.rng.IntN(300); {
 	case n < 2:
-		v = crashBefore + verdict(n)
+		v = objectstoretest.CrashBefore + objectstoretest.Verdict(n)
 		s.tally.crashes++
-	case n < 2+s.freezes && r.name != "Thaw":
-		v = freeze
+	case n < 2+s.freezes && r.Name != "Thaw":
+		v = objectstoretest.Freeze
 	}
-	r.turn <- v
+	r.Grant(v)
 	synctest.Wait()
-	if r.name == "Put" || r.name == "Delete" {
+	if r.Name == "Put" || r.Name == "Delete" {
 		s.check()
 	}
 }
 
 // start runs a process that ends by itself or by a crash.
-func (s *simulation) start(kind string, most int, run func(*actor) func()) {
+func (s *simulation) start(kind string, most int, run func(*objectstoretest.Process) func()) {
 	if s.running[kind] >= most {
 		return
 	}
 	s.running[kind]++
 	s.actors++
-	a := &actor{id: s.actors, schedule: &s.schedule, store: s.store}
+	a := objectstoretest.NewProcess(s.actors, &s.schedule, s.store)
 	s.live = append(s.live, a)
 	go func() {
 		report := run(a)
@@ -193,20 +193,20 @@ func (s *simulation) start(kind string, most int, run func(*actor) func()) {
 // killAll ends what still runs: the bubble must be empty at the end.
 func (s *simulation) killAll() {
 	for _, a := range s.live {
-		a.kill()
+		a.Kill()
 	}
 	for {
 		synctest.Wait()
 		s.drain()
-		r := s.schedule.next(s.rng)
+		r := s.schedule.Next(s.rng)
 		if r == nil {
 			return
 		}
-		r.turn <- crashBefore
+		r.Grant(objectstoretest.CrashBefore)
 	}
 }
 
-func (s *simulation) repository(a *actor) *Repository {
+func (s *simulation) repository(a *objectstoretest.Process) *Repository {
 	repo, err := Open(a, Options{Prefix: "p", Owner: owner.UID, Spool: s.spool, Concurrency: 2})
 	if err != nil {
 		s.t.Error(err)
@@ -214,7 +214,7 @@ func (s *simulation) repository(a *actor) *Repository {
 	return repo
 }
 
-func (s *simulation) backup(a *actor) func() {
+func (s *simulation) backup(a *objectstoretest.Process) func() {
 	_, err := s.repository(a).Backup(context.Background(), BackupOptions{Holder: owner, Plan: s.plan(a), Attempts: 3})
 	return func() {
 		switch {
@@ -226,7 +226,7 @@ func (s *simulation) backup(a *actor) func() {
 	}
 }
 
-func (s *simulation) prune(a *actor) func() {
+func (s *simulation) prune(a *objectstoretest.Process) func() {
 	report, err := s.repository(a).Prune(context.Background(), PruneOptions{Holder: owner, KeepFor: 30 * time.Hour})
 	return func() {
 		if report != nil && err == nil {
@@ -240,11 +240,11 @@ func (s *simulation) prune(a *actor) func() {
 }
 
 // plan lists one directory after the other, with the query running in between.
-func (s *simulation) plan(a *actor) Plan {
+func (s *simulation) plan(a *objectstoretest.Process) Plan {
 	return func(ctx context.Context) ([]Cut, error) {
 		seen := map[string]fakeFile{}
 		for _, dir := range []string{"commits/", "offsets/", "state/0/0/", "state/0/1/", "metadata"} {
-			if _, err := a.turn(ctx, "Plan", dir); err != nil {
+			if _, err := a.Turn(ctx, "Plan", dir); err != nil {
 				return nil, err
 			}
 			for name, file := range s.world.files {
@@ -267,9 +267,9 @@ func (s *simulation) plan(a *actor) Plan {
 	}
 }
 
-func (s *simulation) open(a *actor) func(context.Context, File) (io.ReadCloser, error) {
+func (s *simulation) open(a *objectstoretest.Process) func(context.Context, File) (io.ReadCloser, error) {
 	return func(ctx context.Context, f File) (io.ReadCloser, error) {
-		if _, err := a.turn(ctx, "Open", f.Path); err != nil {
+		if _, err := a.Turn(ctx, "Open", f.Path); err != nil {
 			return nil, err
 		}
 		file, there := s.world.files[f.Path]
@@ -286,17 +286,17 @@ func (s *simulation) open(a *actor) func(context.Context, File) (io.ReadCloser, 
 }
 
 // naive copies the live root as a recursive copy does.
-func (s *simulation) naive(a *actor) func() {
+func (s *simulation) naive(a *objectstoretest.Process) func() {
 	copied := map[string]string{}
 	for _, dir := range []string{"commits/", "metadata", "offsets/", "state/0/0/", "state/0/1/"} {
-		if _, err := a.turn(context.Background(), "List", dir); err != nil {
+		if _, err := a.Turn(context.Background(), "List", dir); err != nil {
 			return func() {}
 		}
 		for _, name := range slices.Sorted(maps.Keys(s.world.files)) {
 			if !strings.HasPrefix(name, dir) {
 				continue
 			}
-			if _, err := a.turn(context.Background(), "Open", name); err != nil {
+			if _, err := a.Turn(context.Background(), "Open", name); err != nil {
 				return func() {}
 			}
 			if file, there := s.world.files[name]; there {
