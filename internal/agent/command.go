@@ -92,6 +92,7 @@ func (a *agent) commands() []*cobra.Command {
 		a.pointsCommand(),
 		a.pruneCommand(),
 		a.restoreCommand(),
+		a.rewindCommand(),
 		a.verifyCommand(),
 		a.guardCommand(),
 		a.archiveCommand(),

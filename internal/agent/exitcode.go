@@ -8,6 +8,7 @@ import (
 
 	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/objectstore"
+	"sparkpipeline.dev/operator/internal/rewind"
 )
 
 // Exit codes of every command. 40 to 59 belong to guard.
@@ -48,6 +49,16 @@ const (
 	// CodeTakenOver: the recovery points belong to another pipeline by now.
 	CodeTakenOver = 27
 	CodeTooLong   = 28
+	// CodeNotRestorable: the root cannot be gone on with after that batch.
+	CodeNotRestorable = 29
+	// CodeLocked: somebody else works on the root.
+	CodeLocked = 30
+	// CodeNotQuiet: something writes to the root.
+	CodeNotQuiet = 31
+	// CodeUnfinished: other work on the root is to be completed first.
+	CodeUnfinished = 32
+	// CodeOlder: the root is an older copy.
+	CodeOlder = 33
 
 	CodeGuardFirst = 40
 	CodeGuardLast  = 59
@@ -99,6 +110,13 @@ var codeOfCause = []struct {
 	{backup.ErrTooLong, CodeTooLong},
 	{backup.ErrUnsafePath, CodeFinding},
 	{backup.ErrDamaged, CodeFinding},
+	{rewind.ErrNotRestorable, CodeNotRestorable},
+	{rewind.ErrLocked, CodeLocked},
+	{rewind.ErrNotQuiet, CodeNotQuiet},
+	{rewind.ErrUnfinished, CodeUnfinished},
+	{rewind.ErrOlder, CodeOlder},
+	{rewind.ErrOtherOwner, CodeTakenOver},
+	{rewind.ErrTarget, CodeUsage},
 	{context.Canceled, CodeInterrupted},
 }
 

@@ -123,6 +123,7 @@ type operator struct {
 // layout is what the names in a root say.
 type layout struct {
 	files     map[string]Entry
+	temporary map[string]bool
 	dirs      map[string]bool
 	offsets   *log
 	commits   *log
@@ -141,7 +142,7 @@ type layout struct {
 // broken: logs until they hold still for a moment, then the rest, then the offsets
 // once more.
 func look(ctx context.Context, src Source) (*layout, error) {
-	l := &layout{files: map[string]Entry{}, dirs: map[string]bool{}, sources: map[string]*sourceLog{}, operators: map[int64]*operator{}}
+	l := &layout{files: map[string]Entry{}, temporary: map[string]bool{}, dirs: map[string]bool{}, sources: map[string]*sourceLog{}, operators: map[int64]*operator{}}
 	if err := l.readLogs(ctx, src); err != nil {
 		return nil, err
 	}
@@ -208,7 +209,11 @@ func (l *layout) add(e Entry) {
 		l.dirs[e.Path] = true
 		return
 	}
-	if !isTemporary(e.Path) {
+	switch {
+	case strings.HasPrefix(e.Path, ownPrefix):
+	case isTemporary(e.Path):
+		l.temporary[e.Path] = true
+	default:
 		l.files[e.Path] = e
 	}
 }

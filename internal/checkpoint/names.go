@@ -19,6 +19,10 @@ var stateName = regexp.MustCompile(`^(\d{1,19})(?:_([0-9a-f]{8}-[0-9a-f]{4}-[0-9
 
 func isTemporary(p string) bool { return temporary.MatchString(path.Base(p)) }
 
+// ownPrefix begins the names of what the agent keeps in a root: marks, and what a
+// rewind moved aside. None of it is the query's.
+const ownPrefix = ".sparkpipeline-"
+
 // hiddenCompanion is the path of the checksums that Hadoop's local file system
 // writes beside a file.
 func hiddenCompanion(p string) string { return path.Join(path.Dir(p), "."+path.Base(p)+".crc") }

@@ -49,6 +49,9 @@ func (r *Root) LastOffset() (int64, bool) { return r.offsets.max, r.offsets.any 
 // LastCommit is the newest batch that was done; false: none.
 func (r *Root) LastCommit() (int64, bool) { return r.commits.max, r.commits.any }
 
+// Committed are the batches that have an entry in commits, ascending.
+func (r *Root) Committed() []int64 { return r.commits.numbers }
+
 // Provider of the state stores, as far as their files tell it.
 func (r *Root) Provider() Provider { return r.provider }
 

@@ -3,7 +3,6 @@
 package checkpoint
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +26,10 @@ type Selection struct {
 	// Kafka is what the offsets of the batch say of Kafka sources: topic ->
 	// partition -> next offset to read.
 	Kafka map[string]map[string]int64
+	// SecondWriter are the changes of state among the files that are younger than the
+	// commit of their batch: a driver that was frozen may have written them when it
+	// woke up, and then the set is wrong. A copy that did not keep times has them too.
+	SecondWriter []string
 	// Recorded are absolute places that the root itself names, such as the schema
 	// files of transformWithState. A root that has some starts only there.
 	Recorded []string
@@ -105,6 +108,9 @@ func (j *judge) selection(ctx context.Context, n int64) (*Selection, error) {
 	slices.Sort(paths)
 	for _, p := range slices.Compact(paths) {
 		s.Files = append(s.Files, j.files[p])
+		if j.younger[p] {
+			s.SecondWriter = append(s.SecondWriter, p)
+		}
 	}
 	for _, op := range j.sortedOperators() {
 		if m := j.operatorMeta[op.number]; m != nil && m.boundToPlace() {
@@ -211,72 +217,4 @@ func FindRoots(ctx context.Context, src Source) ([]string, error) {
 			return other != dir && (other == "." || strings.HasPrefix(dir, other+"/"))
 		})
 	}), nil
-}
-
-// Surplus lists what has to go for the root to go on after committed batch m:
-// entries of later batches, all state of versions above m+1, and the checksums of
-// either kind of all of these, also where the file itself is gone. Left-over
-// snapshots and zips would be taken for valid when the new timeline reaches their
-// number; a left-over checksum makes the write of its file fail (both seen with
-// real Spark). The order is the one to remove them in. The error wraps
-// ErrNothingRestorable when S(m) is not complete.
-func (r *Root) Surplus(ctx context.Context, m int64) ([]string, error) {
-	j, err := r.structureOnly(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// What is beyond batch m is what is to go, so it does not spoil the set.
-	if j.spoiled = j.spoiledWithout(KindStateAhead); j.spoiled {
-		return nil, fmt.Errorf("batch %d: %w: %s", m, ErrNothingRestorable, j.whyNot())
-	}
-	if _, err := j.selection(ctx, m); err != nil {
-		return nil, err
-	}
-	var out []string
-	for p := range r.files {
-		if beyond(p, m) {
-			out = append(out, p)
-		}
-	}
-	// Commits before offsets before state: what is left by a crash in between is
-	// at no time a root with a commit whose state is gone.
-	slices.SortFunc(out, func(a, b string) int {
-		return cmp.Or(cmp.Compare(removal[top(a)], removal[top(b)]), cmp.Compare(b, a))
-	})
-	return out, nil
-}
-
-var removal = map[string]int{"commits": 0, "offsets": 1, "state": 2}
-
-// spoiledWithout says whether something else than findings of a kind spoils.
-func (j *judge) spoiledWithout(kind string) bool {
-	return j.spoiled && slices.ContainsFunc(j.findings, func(f Finding) bool {
-		return f.Severity == SeverityError && f.Kind != kind && f.Level == LevelStructure
-	}) ||
-		j.damaged["metadata"]
-}
-
-// beyond says that a file belongs to the time after batch m.
-func beyond(p string, m int64) bool {
-	name := path.Base(p)
-	for isCompanion(name) {
-		name = strings.TrimPrefix(strings.TrimSuffix(name, ".crc"), ".")
-	}
-	parts := strings.Split(p, "/")
-	switch {
-	case len(parts) == 2 && (parts[0] == "offsets" || parts[0] == "commits"):
-		n, _, ok := number(name)
-		return ok && n > m
-	case parts[0] == "state" && len(parts) >= 4 && parts[len(parts)-2] == "v2" && parts[len(parts)-3] == "_metadata":
-		n, _, ok := number(name)
-		return ok && n > m
-	case parts[0] == "state" && len(parts) >= 4:
-		match := stateName.FindStringSubmatch(name)
-		if match == nil {
-			return false
-		}
-		v, _, ok := number(match[1])
-		return ok && v > m+1
-	}
-	return false
 }

@@ -57,6 +57,8 @@ type judge struct {
 	// needed are the files of the newest committed batch's restorable set, as far
 	// as its level-4 part is there.
 	needed map[string]bool
+	// younger are changes of state that are younger than the commit of their batch.
+	younger map[string]bool
 	// sharedOf a zip are the files outside of it that it names, once it was read.
 	sharedOf map[string][]string
 	// operatorMeta by operator, if it could be read.
@@ -74,7 +76,7 @@ func (j *judge) broken(level int, kind, at, format string, args ...any) {
 }
 
 func newJudge(r *Root, o Options) *judge {
-	return &judge{Root: r, o: o, damaged: map[string]bool{}, needed: map[string]bool{}, sharedOf: map[string][]string{}, operatorMeta: map[int64]*operatorMetadata{}}
+	return &judge{Root: r, o: o, damaged: map[string]bool{}, needed: map[string]bool{}, younger: map[string]bool{}, sharedOf: map[string][]string{}, operatorMeta: map[int64]*operatorMetadata{}}
 }
 
 func (r *Root) verify(ctx context.Context, o Options) (*Report, error) {

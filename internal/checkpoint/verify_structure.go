@@ -74,6 +74,7 @@ func (j *judge) secondWriter() {
 			if !ok || f.kind != "delta" && f.kind != "changelog" || !f.ModTime.After(c.ModTime) {
 				continue
 			}
+			j.younger[f.Path] = true
 			j.add(LevelStructure, SeverityWarning, KindSecondWriter, f.Path, "was written after commits/%d (%s, %s): a second driver may have written it, or a copy did not keep times",
 				f.version-1, f.ModTime.UTC().Format(timeFormat), c.ModTime.UTC().Format(timeFormat))
 		}

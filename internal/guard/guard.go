@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -95,6 +94,8 @@ type Finding struct {
 	// LastOffset and LastCommit are null when there is none.
 	LastOffset *int64 `json:"lastOffset"`
 	LastCommit *int64 `json:"lastCommit"`
+	// Rewound is the rewind by which the root came to where it goes on from.
+	Rewound *Rewound `json:"rewound,omitempty"`
 	// Findings are the first errors, if any.
 	Findings []checkpoint.Finding `json:"findings,omitempty"`
 }
@@ -136,8 +137,7 @@ func (g *Guard) run(ctx context.Context, e *Evidence) error {
 	if err := g.marks(ctx, "."); err != nil {
 		return err
 	}
-	least := g.least(owner)
-	if err := g.roots(ctx, least, e); err != nil {
+	if err := g.roots(ctx, g.remembered(owner), e); err != nil {
 		return err
 	}
 	if err := g.alone(ctx, e); err != nil {
@@ -146,24 +146,8 @@ func (g *Guard) run(ctx context.Context, e *Evidence) error {
 	return g.own(ctx, owner, e)
 }
 
-// least are the batches that roots must at least have: what the operator has seen,
-// and what the checkpoint itself remembers in case the operator forgot.
-func (g *Guard) least(owner *Owner) map[string]int64 {
-	least := map[string]int64{}
-	if g.Orders.Reset {
-		return least
-	}
-	if owner != nil {
-		maps.Copy(least, owner.Roots)
-	}
-	for p, batch := range g.Orders.Roots {
-		least[p] = max(least[p], batch)
-	}
-	return least
-}
-
 // roots judges every root that is declared, found or remembered.
-func (g *Guard) roots(ctx context.Context, least map[string]int64, e *Evidence) error {
+func (g *Guard) roots(ctx context.Context, memory *memory, e *Evidence) error {
 	paths := slices.Clone(g.Queries)
 	if len(paths) == 0 {
 		found, err := checkpoint.FindRoots(ctx, g.Place)
@@ -172,12 +156,12 @@ func (g *Guard) roots(ctx context.Context, least map[string]int64, e *Evidence) 
 		}
 		paths = found
 	}
-	paths = slices.AppendSeq(paths, maps.Keys(least))
+	paths = append(paths, memory.paths()...)
 	slices.Sort(paths)
 	var first error
 	for _, p := range slices.Compact(paths) {
 		// All are looked at: the evidence is for a decision about each of them.
-		err := g.root(ctx, p, least, e)
+		err := g.root(ctx, p, memory, e)
 		if _, refused := errors.AsType[*Refusal](err); err != nil && !refused {
 			return err
 		}
@@ -188,11 +172,15 @@ func (g *Guard) roots(ctx context.Context, least map[string]int64, e *Evidence) 
 	return first
 }
 
-func (g *Guard) root(ctx context.Context, p string, least map[string]int64, e *Evidence) error {
+func (g *Guard) root(ctx context.Context, p string, memory *memory, e *Evidence) error {
 	if path.Clean(p) != p || path.IsAbs(p) || strings.HasPrefix(p, "..") {
 		return fmt.Errorf("root %q: allowed is a path below the checkpoint's place", p)
 	}
-	want, seen := least[p]
+	rewound, err := g.rewound(ctx, p)
+	if err != nil {
+		return err
+	}
+	want, seen := memory.least(p, rewound)
 	src, release, err := g.Place.Sub(p)
 	var report *checkpoint.Report
 	if err == nil {
@@ -214,14 +202,14 @@ func (g *Guard) root(ctx context.Context, p string, least map[string]int64, e *E
 	if err != nil {
 		return fmt.Errorf("judge root %s: %w", p, err)
 	}
-	e.Roots = append(e.Roots, finding(p, report))
+	e.Roots = append(e.Roots, finding(p, report, rewound))
 	return judge(p, report, want, seen)
 }
 
 const mostFindings = 3
 
-func finding(p string, r *checkpoint.Report) Finding {
-	f := Finding{Path: p, LastOffset: r.LastOffset, LastCommit: r.LastCommit}
+func finding(p string, r *checkpoint.Report, rewound *Rewound) Finding {
+	f := Finding{Path: p, Rewound: rewound, LastOffset: r.LastOffset, LastCommit: r.LastCommit}
 	for _, found := range r.Findings {
 		if found.Severity == checkpoint.SeverityError && len(f.Findings) < mostFindings {
 			f.Findings = append(f.Findings, found)

@@ -36,6 +36,8 @@ type Owner struct {
 	Epoch         int64  `json:"epoch"`
 	// Roots: path below the place -> newest committed batch seen.
 	Roots map[string]int64 `json:"roots,omitempty"`
+	// Rewinds: path below the place -> id of the rewind after which that was seen.
+	Rewinds map[string]string `json:"rewinds,omitempty"`
 }
 
 const ownerFormat = 1
@@ -71,18 +73,28 @@ func (g *Guard) owner(ctx context.Context) (*Owner, error) {
 	if err != nil || data == nil {
 		return nil, err
 	}
-	var o Owner
-	if err := json.Unmarshal(data, &o); err != nil {
-		return nil, refuse(OtherOwner, "%s cannot be read, so the owner is unknown: %v", OwnerName, err)
+	o, err := ReadOwner(data)
+	if err != nil {
+		return nil, refuse(OtherOwner, "%s %v", OwnerName, err)
 	}
 	p := g.Orders.Pipeline
 	switch {
-	case o.FormatVersion > ownerFormat:
-		return nil, refuse(OtherOwner, "%s is of format %d; this version knows %d", OwnerName, o.FormatVersion, ownerFormat)
 	case o.Epoch > g.Orders.Epoch:
 		return nil, refuse(OtherOwner, "the checkpoint was taken over: it records epoch %d of %s/%s, and this pipeline is at epoch %d", o.Epoch, o.Namespace, o.Name, g.Orders.Epoch)
 	case o.Epoch == g.Orders.Epoch && (o.Namespace != p.Namespace || o.Name != p.Name || o.Cluster != p.Cluster):
 		return nil, refuse(OtherOwner, "the checkpoint belongs to pipeline %s/%s%s", o.Namespace, o.Name, inCluster(o.Cluster))
+	}
+	return o, nil
+}
+
+// ReadOwner reads the content of OwnerName.
+func ReadOwner(data []byte) (*Owner, error) {
+	var o Owner
+	if err := json.Unmarshal(data, &o); err != nil {
+		return nil, fmt.Errorf("cannot be read, so the owner is unknown: %w", err)
+	}
+	if o.FormatVersion > ownerFormat {
+		return nil, fmt.Errorf("is of format %d; this version knows %d", o.FormatVersion, ownerFormat)
 	}
 	return &o, nil
 }
@@ -96,17 +108,18 @@ func inCluster(id string) string {
 
 // marks refuses a place or a root on which somebody works or has not finished.
 func (g *Guard) marks(ctx context.Context, dir string) error {
+	// A rewind holds the lock too, and one that was cut off leaves it.
+	if data, err := g.mark(ctx, path.Join(dir, RewindName)); err != nil || data != nil {
+		if err != nil {
+			return err
+		}
+		return refuse(Unfinished, "%s is there: a rewind has begun and is not complete; run it again, it goes on where it was", path.Join(dir, RewindName))
+	}
 	if data, err := g.mark(ctx, path.Join(dir, LockName)); err != nil || data != nil {
 		if err != nil {
 			return err
 		}
 		return refuse(Locked, "%s is there: somebody works on the checkpoint%s", path.Join(dir, LockName), lockedBy(data))
-	}
-	if data, err := g.mark(ctx, path.Join(dir, RewindName)); err != nil || data != nil {
-		if err != nil {
-			return err
-		}
-		return refuse(Unfinished, "%s is there: a rewind has begun and is not complete; run it again", path.Join(dir, RewindName))
 	}
 	data, err := g.mark(ctx, path.Join(dir, backup.RestoreRecordName))
 	if err != nil || data == nil {
@@ -121,26 +134,41 @@ func (g *Guard) marks(ctx context.Context, dir string) error {
 
 // Lock is the content of LockName.
 type Lock struct {
-	// By names the command, Since when it began.
+	// By names the command, Since when it began, Host where.
 	By    string `json:"by"`
 	Since string `json:"since"`
+	Host  string `json:"host,omitempty"`
+}
+
+// Text says who holds the lock, in parentheses; empty: the file does not tell.
+func (l *Lock) Text() string {
+	switch {
+	case l.By == "":
+		return ""
+	case l.Host == "":
+		return fmt.Sprintf(" (%.80s, since %.40s)", l.By, l.Since)
+	}
+	return fmt.Sprintf(" (%.80s, since %.40s, on %.80s)", l.By, l.Since, l.Host)
 }
 
 func lockedBy(data []byte) string {
 	var l Lock
-	if json.Unmarshal(data, &l) != nil || l.By == "" {
+	if json.Unmarshal(data, &l) != nil {
 		return ""
 	}
-	return fmt.Sprintf(" (%.80s, since %.40s)", l.By, l.Since)
+	return l.Text()
 }
 
 // own writes down whose the place is and how far its roots are, if that is new.
 func (g *Guard) own(ctx context.Context, before *Owner, e *Evidence) error {
 	p := g.Orders.Pipeline
-	o := Owner{FormatVersion: ownerFormat, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Cluster: p.Cluster, Epoch: g.Orders.Epoch, Roots: map[string]int64{}}
+	o := Owner{FormatVersion: ownerFormat, Namespace: p.Namespace, Name: p.Name, UID: p.UID, Cluster: p.Cluster, Epoch: g.Orders.Epoch, Roots: map[string]int64{}, Rewinds: map[string]string{}}
 	for _, f := range e.Roots {
 		if f.LastCommit != nil {
 			o.Roots[f.Path] = *f.LastCommit
+		}
+		if f.Rewound != nil {
+			o.Rewinds[f.Path] = f.Rewound.ID
 		}
 	}
 	data, err := json.Marshal(o)

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rewind takes a checkpoint root back to an earlier committed batch, in
-// place. Nothing is deleted: what has to go is moved aside below the root.
+// Package rewind takes a checkpoint root back to an earlier committed batch: in place,
+// or by a copy of the batch's restorable set to a new root.
 //
-// It is only safe while nothing can write to the root any more. A driver that was
-// frozen and wakes up after a rewind overwrites the new timeline's state with the
-// old one before it notices anything (seen with real Spark), so the caller has to
-// know that its containers have ended; that files hold still proves nothing.
+// In place is only safe while nothing can write to the root any more. A driver that
+// was frozen and wakes up after a rewind overwrites the new timeline's state with the
+// old one before it notices anything (seen with real Spark), so the caller has to know
+// that its containers have ended; that files hold still proves nothing. A copy is
+// something that such a driver does not know.
+//
+// Nothing is deleted: what has to go is moved aside below the root. A run that is cut
+// off anywhere leaves the root as it was, or marked so that no guarded driver starts on
+// it, and another run completes it.
 package rewind
 
 import (
@@ -14,10 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path"
 	"path/filepath"
 	"time"
 
@@ -25,335 +27,309 @@ import (
 	"sparkpipeline.dev/operator/internal/guard"
 )
 
-// TrashName is the directory below the root that things are moved into.
-const TrashName = ".sparkpipeline-trash"
-
-// lockedBy is how the lock of a rewind says who holds it.
-const lockedBy = "agent rewind"
-
 // Errors that callers tell apart.
 var (
-	// ErrLocked: somebody else works on the root.
+	// ErrLocked: somebody else works on the root, or on the place it lies in.
 	ErrLocked = errors.New("the root is locked")
 	// ErrNotQuiet: something writes to the root.
 	ErrNotQuiet = errors.New("the root does not hold still")
-	// ErrOtherBatch: a rewind to another batch has begun and must be completed.
-	ErrOtherBatch = errors.New("a rewind to another batch has begun")
+	// ErrUnfinished: other work on the root has begun and must be completed first.
+	ErrUnfinished = errors.New("other work on the root is unfinished")
+	// ErrNotRestorable: the root cannot be gone on with after the batch.
+	ErrNotRestorable = errors.New("the root cannot be taken back to that batch")
+	// ErrOlder: the root is an older copy, which a rewind would hide.
+	ErrOlder = errors.New("the root is an older copy")
+	// ErrOtherOwner: the root belongs to another pipeline.
+	ErrOtherOwner = errors.New("the root belongs to another pipeline")
+	// ErrTarget: the new root cannot be where it was asked for.
+	ErrTarget = errors.New("the new root cannot be there")
 )
+
+// Newest asks for the newest batch that the root can be gone on with.
+const Newest = -1
+
+// Owner is whose a root must be.
+type Owner struct{ Namespace, Name string }
 
 // Rewind is one run.
 type Rewind struct {
 	// Dir is the root.
 	Dir string
-	// Batch to go back to.
+	// Batch to go back to, or Newest.
 	Batch int64
-	// Quiet is how long the root has to hold still before anything is moved.
-	Quiet time.Duration
-	Now   func() time.Time
-	Sleep func(ctx context.Context, d time.Duration) error
-	// Before is asked before each change; its error ends the run there. Tests
-	// crash it so. Nil: never.
-	Before func(what string) error
-	// Progress is told after each file.
-	Progress func(done, total int)
+	// CopyTo is the directory of the new root, which must be empty or absent. Empty:
+	// the root is taken back in place, and the caller has seen the containers of its
+	// last driver and executors terminated.
+	CopyTo string
+	// As is where the query will find the new root; empty: at CopyTo.
+	As string
+	// Level up to which what is left, or the copy, is verified.
+	Level int
+	// TimesLost says that the root is a copy that did not keep the times of files. Else
+	// state that is younger than the commit of its batch is taken for a second
+	// driver's.
+	TimesLost bool
+	// Owner must be that of the place; nil: anybody.
+	Owner *Owner
+	// Settle is how long the root has to hold still before anything is moved.
+	Settle time.Duration
+	Now    func() time.Time
+	Sleep  func(ctx context.Context, d time.Duration) error
+	// Progress is told now and then how far a phase is; totals are 0 while they are
+	// not known.
+	Progress func(p Progress)
+	hooks
 }
 
-// Record is the content of the file that marks a rewind that is not complete.
-type Record struct {
+// Progress of a run.
+type Progress struct {
+	Phase             string
+	Files, TotalFiles int64
+	Bytes, TotalBytes int64
+}
+
+// Phases.
+const (
+	PhaseVerify = "verify"
+	PhaseMove   = "move"
+	PhaseCopy   = "copy"
+)
+
+// Result of a run.
+type Result struct {
+	// Root that was taken back, and the one to go on with.
+	Root   string `json:"root"`
+	Target string `json:"target"`
+	// Batch that the target is at, and the newest that was committed before.
+	Batch int64 `json:"batch"`
+	From  int64 `json:"from"`
+	// InPlace tells a root that was taken back from a copy.
+	InPlace bool `json:"inPlace"`
+	// Unchanged: there was nothing to do.
+	Unchanged bool `json:"unchanged,omitempty"`
+	// Moved files and directories, or files that were copied.
+	Moved  int64 `json:"moved,omitempty"`
+	Copied int64 `json:"copied,omitempty"`
+	// Trash is where they were moved, below the root.
+	Trash string `json:"trash,omitempty"`
+	// Rewritten files name the place of the new root instead of the old one.
+	Rewritten []string `json:"rewritten,omitempty"`
+	// Resumed says that an earlier run was completed.
+	Resumed bool `json:"resumed,omitempty"`
+	// Passed are newer batches that were passed over, with the reason.
+	Passed []Passed `json:"passed,omitempty"`
+	// OwnerRecord is the file beside the roots that now knows of the rewind; empty:
+	// there is none.
+	OwnerRecord string `json:"ownerRecord,omitempty"`
+}
+
+// Passed is a batch that was not chosen.
+type Passed struct {
+	Batch  int64  `json:"batch"`
+	Reason string `json:"reason"`
+}
+
+// record marks work that is not complete; it is the content of guard.RewindName.
+type record struct {
 	FormatVersion int       `json:"formatVersion"`
+	ID            string    `json:"id"`
 	Batch         int64     `json:"batch"`
-	Trash         string    `json:"trash"`
+	From          int64     `json:"from"`
+	Trash         string    `json:"trash,omitempty"`
+	Source        string    `json:"source,omitempty"`
 	StartedAt     time.Time `json:"startedAt"`
 }
 
-// Result of a rewind.
-type Result struct {
-	Batch int64 `json:"batch"`
-	// Moved files, and the directory below the root where they are. Empty: the
-	// root was there already.
-	Moved int    `json:"moved"`
-	Trash string `json:"trash,omitempty"`
-	// Resumed says that an earlier run was completed.
-	Resumed bool `json:"resumed,omitempty"`
-}
+const recordFormat = 1
 
-// Run takes the root back. After an error the root is as it was, or it is marked
-// so that no guarded driver starts on it, and another run completes it.
+// Run takes the root back.
 func (r *Rewind) Run(ctx context.Context) (*Result, error) {
-	root, err := os.OpenRoot(r.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the root: %w", err)
+	w := &work{Rewind: r}
+	var err error
+	if w.dir, err = realPath(r.Dir); err != nil {
+		return nil, fmt.Errorf("find the root: %w", err)
 	}
-	defer root.Close()
-	w := &work{Rewind: r, root: root, result: Result{Batch: r.Batch}}
-	if err := w.lock(); err != nil {
+	w.result = Result{Root: w.dir, Target: w.dir, InPlace: r.CopyTo == ""}
+	if err := w.open(w.dir); err != nil {
 		return nil, err
 	}
-	if err := w.run(ctx); err != nil {
-		if w.record == nil {
-			// Nothing was touched yet.
-			err = errors.Join(err, w.change("unlock", func() error { return root.Remove(guard.LockName) }))
-		}
+	defer w.close()
+	if w.result.InPlace {
+		err = w.inPlace(ctx)
+	} else {
+		err = w.byCopy(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &w.result, nil
 }
 
+// work is a run under way.
 type work struct {
 	*Rewind
-	root   *os.Root
-	record *Record
-	result Result
+	// dir is the root, root and src the two ways to reach it.
+	dir  string
+	root *disk
+	src  *checkpoint.Dir
+	// place is where the owner's record is.
+	place  *place
+	record *record
+	// previous is the last rewind of the root.
+	previous *guard.Rewound
+	result   Result
 }
 
-// change makes one change, unless a test has the process die before it.
-func (w *work) change(what string, do func() error) error {
-	if w.Before != nil {
-		if err := w.Before(what); err != nil {
-			return err
-		}
-	}
-	return do()
-}
-
-func (w *work) run(ctx context.Context) error {
-	var err error
-	if w.record, err = w.begun(); err != nil {
-		return err
-	}
-	w.result.Resumed = w.record != nil
-	surplus, err := w.surplus(ctx)
+func (w *work) open(dir string) error {
+	root, err := openDisk(dir, w.hooks)
 	if err != nil {
-		return err
+		return fmt.Errorf("open the root: %w", err)
 	}
-	if w.record == nil {
-		if len(surplus) == 0 {
-			return w.change("unlock", func() error { return w.root.Remove(guard.LockName) })
-		}
-		if err := w.begin(ctx); err != nil {
-			return err
-		}
-	}
-	w.result.Trash = w.record.Trash
-	if err := w.move(ctx, surplus); err != nil {
-		return err
-	}
-	if err := w.verify(ctx); err != nil {
-		return err
-	}
-	if err := w.change("end", func() error { return w.root.Remove(guard.RewindName) }); err != nil {
-		return fmt.Errorf("end the rewind: %w", err)
-	}
-	if err := w.change("unlock", func() error { return w.root.Remove(guard.LockName) }); err != nil {
-		return fmt.Errorf("unlock the root: %w", err)
-	}
-	return w.sync(".")
-}
-
-// lock takes the root, or takes it over from an earlier run of the same kind.
-func (w *work) lock() error {
-	text, err := json.Marshal(guard.Lock{By: lockedBy, Since: w.Now().UTC().Format(time.RFC3339)})
+	src, err := checkpoint.OpenDir(dir)
 	if err != nil {
-		return fmt.Errorf("lock the root: %w", err)
+		return errors.Join(err, root.close())
 	}
-	err = w.change("lock", func() error { return w.write(guard.LockName, text, os.O_EXCL) })
-	if !errors.Is(err, fs.ErrExist) {
-		return wrap("lock the root", err)
-	}
-	var held guard.Lock
-	data, err := w.read(guard.LockName)
-	if err != nil {
-		return fmt.Errorf("read the lock: %w", err)
-	}
-	if json.Unmarshal(data, &held) != nil || held.By != lockedBy {
-		return fmt.Errorf("%w by %.80q since %.40q", ErrLocked, held.By, held.Since)
-	}
+	w.root, w.src = root, src
 	return nil
 }
 
-// begun reads the record of an earlier run; nil when none was under way.
-func (w *work) begun() (*Record, error) {
-	data, err := w.read(guard.RewindName)
+func (w *work) close() { _ = errors.Join(w.root.close(), w.src.Close()) }
+
+func (w *work) inPlace(ctx context.Context) error {
+	if err := w.findPlace(); err != nil {
+		return err
+	}
+	lock, err := takeLock(w.root, w.Now())
+	if err != nil {
+		return err
+	}
+	defer lock.close()
+	if err := w.locked(ctx); err != nil {
+		if w.record == nil {
+			// Nothing was touched yet.
+			err = errors.Join(err, lock.release())
+		}
+		return err
+	}
+	return lock.release()
+}
+
+func (w *work) locked(ctx context.Context) error {
+	var err error
+	if w.record, err = readRecord(w.root); err != nil {
+		return err
+	}
+	if w.record != nil {
+		if err := w.goOn(); err != nil {
+			return err
+		}
+	}
+	before, err := w.look(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := w.plan(ctx)
+	if err != nil || p == nil {
+		return err
+	}
+	if w.record == nil && len(p.surplus) == 0 {
+		w.result.Unchanged = true
+		return nil
+	}
+	if err := w.settled(ctx, before); err != nil {
+		return err
+	}
+	if w.record == nil {
+		if err := w.begin(p); err != nil {
+			return err
+		}
+	}
+	w.result.Trash, w.result.From = w.record.Trash, w.record.From
+	if err := w.move(ctx, p.surplus); err != nil {
+		return err
+	}
+	return w.finish(ctx)
+}
+
+// goOn takes over what an earlier run has begun.
+func (w *work) goOn() error {
+	if w.record.Source != "" {
+		return fmt.Errorf("%w: it is a copy of batch %d of %s that is not complete; complete it with --copy-to", ErrUnfinished, w.record.Batch, w.record.Source)
+	}
+	if w.Batch != Newest && w.Batch != w.record.Batch {
+		return fmt.Errorf("%w: a rewind to batch %d has begun, and batch %d is asked for; complete it first, then go back further", ErrUnfinished, w.record.Batch, w.Batch)
+	}
+	w.Batch, w.result.Resumed = w.record.Batch, true
+	return nil
+}
+
+// begin marks the root. From here on no guarded driver starts on it.
+func (w *work) begin(p *plan) error {
+	now := w.Now().UTC()
+	r := &record{FormatVersion: recordFormat, ID: newID(), Batch: p.batch, From: w.result.From, StartedAt: now,
+		Trash: trashName + "/" + now.Format("20060102T150405.000000000Z")}
+	if err := w.root.replaceJSON(guard.RewindName, r); err != nil {
+		return fmt.Errorf("mark the root: %w", err)
+	}
+	w.record = r
+	return nil
+}
+
+// finish says that the root is where it was to go, in this order: what permits it, then
+// who it belongs to, then that it is complete.
+func (w *work) finish(ctx context.Context) error {
+	if err := w.judge(ctx, w.src, checkpoint.LevelStructure, ""); err != nil {
+		return fmt.Errorf("after the rewind: %w", err)
+	}
+	rewound := w.record.rewound()
+	if err := w.root.replaceJSON(guard.RewoundName, rewound); err != nil {
+		return fmt.Errorf("record the rewind: %w", err)
+	}
+	if err := w.place.record(rewound); err != nil {
+		return err
+	}
+	w.result.OwnerRecord = w.place.file()
+	err := w.root.mkdirAll(w.record.Trash)
+	if err == nil {
+		err = w.root.rename(guard.RewindName, w.record.Trash+"/rewind.json")
+	}
+	if err != nil {
+		return fmt.Errorf("end the rewind: %w", err)
+	}
+	w.record = nil
+	return nil
+}
+
+func (r *record) rewound() *guard.Rewound {
+	return &guard.Rewound{FormatVersion: 1, ID: r.ID, From: r.From, To: r.Batch, At: r.StartedAt, Source: r.Source, Trash: r.Trash}
+}
+
+// readRecord reads what an earlier run left; nil: nothing.
+func readRecord(d *disk) (*record, error) {
+	data, err := d.read(guard.RewindName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the record of the rewind: %w", err)
+		return nil, fmt.Errorf("read %s: %w", guard.RewindName, err)
 	}
-	var r Record
+	var r record
 	if err := json.Unmarshal(data, &r); err != nil {
-		return nil, fmt.Errorf("read the record of the rewind: %w", err)
+		return nil, fmt.Errorf("%w: %s cannot be read: %w", ErrUnfinished, guard.RewindName, err)
 	}
-	if !fs.ValidPath(r.Trash) || path.Dir(r.Trash) != TrashName {
-		return nil, fmt.Errorf("read the record of the rewind: trash is %.80q; allowed is a directory in %s", r.Trash, TrashName)
+	if r.FormatVersion != recordFormat {
+		return nil, fmt.Errorf("%w: %s is of format %d; this version knows %d", ErrUnfinished, guard.RewindName, r.FormatVersion, recordFormat)
 	}
-	if r.Batch != w.Batch {
-		return &r, fmt.Errorf("%w: batch %d, and batch %d is asked for", ErrOtherBatch, r.Batch, w.Batch)
+	if r.Source == "" && (!fs.ValidPath(r.Trash) || filepath.Dir(r.Trash) != trashName) {
+		return nil, fmt.Errorf("%w: %s says that things are moved to %.80q; allowed is a directory in %s", ErrUnfinished, guard.RewindName, r.Trash, trashName)
 	}
 	return &r, nil
 }
 
-func (w *work) surplus(ctx context.Context) ([]string, error) {
-	src, err := checkpoint.OpenDir(w.Dir)
+func realPath(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer src.Close()
-	root, err := checkpoint.Open(ctx, src)
-	if err != nil {
-		return nil, err
-	}
-	return root.Surplus(ctx, w.Batch)
-}
-
-// begin sees that nothing writes, and marks the root.
-func (w *work) begin(ctx context.Context) error {
-	before, err := w.look()
-	if err != nil {
-		return err
-	}
-	if err := w.Sleep(ctx, w.Quiet); err != nil {
-		return fmt.Errorf("watch whether the root holds still: %w", err)
-	}
-	after, err := w.look()
-	if err != nil {
-		return err
-	}
-	if before != after {
-		return fmt.Errorf("%w: something was written within %s", ErrNotQuiet, w.Quiet)
-	}
-	now := w.Now().UTC()
-	r := &Record{FormatVersion: 1, Batch: w.Batch, Trash: path.Join(TrashName, now.Format("20060102T150405.000000000Z")), StartedAt: now}
-	text, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("write the record of the rewind: %w", err)
-	}
-	err = w.change("begin", func() error {
-		if err := w.write(guard.RewindName+".new", text, os.O_TRUNC); err != nil {
-			return err
-		}
-		return w.root.Rename(guard.RewindName+".new", guard.RewindName)
-	})
-	if err != nil {
-		return fmt.Errorf("write the record of the rewind: %w", err)
-	}
-	w.record = r
-	return w.sync(".")
-}
-
-// state of a root: how many files it has, their bytes and the newest time.
-type state struct {
-	files, bytes int64
-	newest       time.Time
-}
-
-func (w *work) look() (state, error) {
-	var s state
-	err := fs.WalkDir(w.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		s.files++
-		s.bytes += info.Size()
-		if info.ModTime().After(s.newest) {
-			s.newest = info.ModTime()
-		}
-		return nil
-	})
-	return s, wrap("look at the root", err)
-}
-
-func (w *work) move(ctx context.Context, surplus []string) error {
-	dirs := map[string]bool{}
-	for i, name := range surplus {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("move %s aside: %w", name, err)
-		}
-		to := path.Join(w.record.Trash, name)
-		err := w.change("move "+name, func() error {
-			if err := w.root.MkdirAll(path.Dir(to), 0o775); err != nil {
-				return err
-			}
-			return w.root.Rename(name, to)
-		})
-		if err != nil {
-			return fmt.Errorf("move %s aside: %w", name, err)
-		}
-		dirs[path.Dir(name)], dirs[path.Dir(to)] = true, true
-		w.result.Moved++
-		if w.Progress != nil {
-			w.Progress(i+1, len(surplus))
-		}
-	}
-	for dir := range dirs {
-		if err := w.sync(dir); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// verify judges the root as it is now. What it says stands until the record is
-// removed, so a root that is not in order stays marked.
-func (w *work) verify(ctx context.Context) error {
-	src, err := checkpoint.OpenDir(w.Dir)
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	report, err := checkpoint.Verify(ctx, src, checkpoint.Options{Level: checkpoint.LevelContent})
-	if err != nil {
-		return fmt.Errorf("verify the root after the rewind: %w", err)
-	}
-	if worst, damaged := report.Worst(); damaged {
-		return fmt.Errorf("the root is not in order after the rewind: %s %s", worst.Path, worst.Message)
-	}
-	if report.LastCommit == nil || *report.LastCommit != w.Batch || report.InFlight {
-		return fmt.Errorf("the root is not at batch %d after the rewind", w.Batch)
-	}
-	return nil
-}
-
-func (w *work) read(name string) ([]byte, error) {
-	file, err := w.root.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, 1<<20))
-}
-
-func (w *work) write(name string, data []byte, flag int) error {
-	file, err := w.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|flag, 0o664)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(data)
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
-// sync puts the names of a directory on disk.
-func (w *work) sync(dir string) error {
-	d, err := w.root.Open(filepath.FromSlash(dir))
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return wrap("sync "+dir, errors.Join(d.Sync(), d.Close()))
-}
-
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return filepath.EvalSymlinks(abs)
 }
