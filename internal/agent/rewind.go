@@ -70,6 +70,9 @@ func (c *rewindCommand) run(ctx context.Context, args []string) error {
 	if err := c.check(args[0]); err != nil {
 		return err
 	}
+	if _, err := os.Stat(args[0]); err != nil {
+		return withCode(CodeNotCheckpoint, fmt.Errorf("find ROOT: %w", err))
+	}
 	conf, err := c.config()
 	if err != nil {
 		return err
@@ -128,7 +131,7 @@ func (c *rewindCommand) target(root string) (string, error) {
 		at, err = filepath.EvalSymlinks(at)
 	}
 	if err != nil {
-		return "", withCode(CodeNotCheckpoint, fmt.Errorf("find ROOT: %w", err))
+		return "", fmt.Errorf("find ROOT: %w", err)
 	}
 	own, err := os.Stat(at)
 	if err != nil {

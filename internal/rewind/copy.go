@@ -26,6 +26,13 @@ func (w *work) byCopy(ctx context.Context) error {
 		return err
 	}
 	defer to.close()
+	// Not even a lock is put into a directory that is somebody else's.
+	if w.record, err = readRecord(to); err != nil {
+		return err
+	}
+	if _, err := w.admit(to); err != nil {
+		return err
+	}
 	lock, err := takeLock(to, w.Now())
 	if err != nil {
 		return err
@@ -71,6 +78,7 @@ func (w *work) copyTo(ctx context.Context, to *disk) error {
 		return err
 	}
 	if done, err := w.admit(to); err != nil || done {
+		w.record = nil
 		return err
 	}
 	p, err := w.plan(ctx)

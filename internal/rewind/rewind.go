@@ -221,6 +221,7 @@ func (w *work) locked(ctx context.Context) error {
 	}
 	if w.record != nil {
 		if err := w.goOn(); err != nil {
+			w.record = nil // It is another run's, and stays as it is.
 			return err
 		}
 	}
