@@ -15,7 +15,7 @@ func rootCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(buildCommand(), assetsCommand(), upCommand(), downCommand(), imageCommand(), sparkImageCommand(), sparkHomeCommand())
+	root.AddCommand(buildCommand(), assetsCommand(), upCommand(), downCommand(), imageCommand(), sparkImageCommand(), sparkHomeCommand(), sparkAppCommand())
 	return root
 }
 

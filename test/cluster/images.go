@@ -126,3 +126,19 @@ func sparkHomeCommand() *cobra.Command {
 		},
 	}
 }
+
+func sparkAppCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "spark-app",
+		Short: "Compile the sample programs against Spark " + spark.Version + "; the last line is the path of their jar",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			jar, err := spark.App(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), jar)
+			return nil
+		},
+	}
+}

@@ -177,7 +177,7 @@ func testSpark(t *testing.T, n *node.Node, client kubernetes.Interface) {
 // batch is a line of the sample stream.
 type batch struct{ id, rows, last int }
 
-var batchLine = regexp.MustCompile(`BATCH id=(\d+) keys=97 rows=(\d+) last=(\d+)`)
+var batchLine = regexp.MustCompile(`BATCH id=(\d+) keys=\d+ rows=(\d+) last=(\d+)`)
 
 // stream runs the sample until it has printed so many batches with rows.
 func stream(t *testing.T, client kubernetes.Interface, name string, batches int) []batch {

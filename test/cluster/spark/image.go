@@ -31,11 +31,13 @@ const (
 	// SparkApplication names them.
 	AppJar   = "local:///opt/spark/app/sample.jar"
 	AppClass = "dev.sparkpipeline.sample.CountByKey"
+	// FilesClass, in the same jar, counts files on command.
+	FilesClass = "dev.sparkpipeline.sample.CountFiles"
 	// UserID runs Spark in the image, as in Apache's own images.
 	UserID = 185
 )
 
-//go:embed requirements.txt app/CountByKey.java rootfs/entrypoint.sh rootfs/decom.sh
+//go:embed requirements.txt app/*.java rootfs/entrypoint.sh rootfs/decom.sh
 var source embed.FS
 
 // maker holds what the steps of one call share.
@@ -52,6 +54,31 @@ func Home(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	return maker{filepath.Join(cache, "spark"), progress}.distribution(ctx)
+}
+
+// App returns the path of a jar with the sample programs, and makes it when the
+// cache does not have it.
+func App(ctx context.Context, progress io.Writer) (string, error) {
+	cache, err := binaries.CacheDir()
+	if err != nil {
+		return "", err
+	}
+	unlock, err := binaries.Lock(ctx, filepath.Join(cache, "spark.lock"), func() {
+		fmt.Fprintf(progress, "waiting for another process that makes the Spark image\n")
+	})
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if err := node.InstallPackages(ctx, buildPackages); err != nil {
+		return "", err
+	}
+	m := maker{filepath.Join(cache, "spark"), progress}
+	dist, err := m.distribution(ctx)
+	if err != nil {
+		return "", fmt.Errorf("get Spark: %w", err)
+	}
+	return m.app(ctx, dist)
 }
 
 // Image returns the path of the image's archive, and makes it when the cache
@@ -132,7 +159,7 @@ func (m maker) assemble(ctx context.Context, dir, base, dist string) error {
 	if err := os.Mkdir(work, 0o755); err != nil {
 		return fmt.Errorf("create work directory: %w", err)
 	}
-	jar, err := m.compile(ctx, work, dist)
+	jar, err := m.app(ctx, dist)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -173,21 +174,45 @@ func unpack(r io.Reader, path string, mode os.FileMode) (err error) {
 	return err
 }
 
-// compile returns the path of the sample's jar, made in dir.
-func (m maker) compile(ctx context.Context, dir, dist string) (string, error) {
-	data, err := source.ReadFile("app/CountByKey.java")
+// app returns the path of a jar with the sample programs.
+func (m maker) app(ctx context.Context, dist string) (string, error) {
+	names, err := fs.Glob(source, "app/*.java")
 	if err != nil {
-		return "", fmt.Errorf("read sample: %w", err)
+		return "", fmt.Errorf("list samples: %w", err)
 	}
-	file := filepath.Join(dir, "CountByKey.java")
-	if err := os.WriteFile(file, data, 0o644); err != nil {
-		return "", fmt.Errorf("write sample: %w", err)
+	h := sha256.New()
+	fmt.Fprintln(h, dist)
+	for _, name := range names {
+		data, err := source.ReadFile(name)
+		if err != nil {
+			return "", fmt.Errorf("read sample: %w", err)
+		}
+		fmt.Fprintln(h, name, len(data))
+		h.Write(data)
 	}
-	if err := run(ctx, dir, "javac", "--release", "17", "-cp", filepath.Join(dist, "jars", "*"), "-d", "classes", file); err != nil {
-		return "", err
-	}
-	err = run(ctx, dir, "jar", "--create", "--file=sample.jar", "--date=1980-01-01T00:00:02Z", "-C", "classes", ".")
+	dir := filepath.Join(m.cache, fmt.Sprintf("app-%x", h.Sum(nil)[:8]))
+	err = m.step("sample programs", dir, func(tmp string) error { return m.compile(ctx, tmp, dist, names) })
 	return filepath.Join(dir, "sample.jar"), err
+}
+
+// compile writes sample.jar to dir.
+func (m maker) compile(ctx context.Context, dir, dist string, names []string) error {
+	args := []string{"javac", "--release", "17", "-cp", filepath.Join(dist, "jars", "*"), "-d", "classes"}
+	for _, name := range names {
+		data, err := source.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("read sample: %w", err)
+		}
+		file := filepath.Join(dir, filepath.Base(name))
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			return fmt.Errorf("write sample: %w", err)
+		}
+		args = append(args, file)
+	}
+	if err := run(ctx, dir, args...); err != nil {
+		return err
+	}
+	return run(ctx, dir, "jar", "--create", "--file=sample.jar", "--date=1980-01-01T00:00:02Z", "-C", "classes", ".")
 }
 
 // run runs a command in dir to its end; its output is part of the error.

@@ -95,11 +95,14 @@ func (w *World) connect() error {
 	return nil
 }
 
+// Beside is a stage without a cluster, for processes that need none.
+func Beside(root, dir string, log io.Writer) *World { return &World{Root: root, Dir: dir, Log: log} }
+
 // Down stops the processes of the stage in dir, and its cluster.
 func Down(ctx context.Context, root, dir string, log io.Writer) error {
 	w := &World{Root: root, Dir: dir, Log: log}
 	var errs []error
-	for _, name := range []string{managerProcess, standInProcess} {
+	for _, name := range []string{managerProcess, standInProcess, s3Process} {
 		errs = append(errs, w.stop(ctx, name))
 	}
 	cluster := filepath.Join(dir, "cluster")
