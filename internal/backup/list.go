@@ -149,9 +149,9 @@ func (r *listReader) next() (*entry, error) {
 		}
 		return nil, nil
 	}
-	var e entry
-	if err := json.Unmarshal(r.scanner.Bytes(), &e); err != nil {
-		return nil, fmt.Errorf("%w: file list: %w", ErrDamaged, err)
+	e, err := parseLine(r.scanner.Bytes())
+	if err != nil {
+		return nil, err
 	}
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("%w: file list: %w", ErrDamaged, err)
@@ -160,7 +160,7 @@ func (r *listReader) next() (*entry, error) {
 		return nil, fmt.Errorf("%w: file list has %q after %q", ErrDamaged, e.Path, r.last)
 	}
 	r.last = e.Path
-	return &e, nil
+	return e, nil
 }
 
 func (r *listReader) close() { _ = r.file.Close() }
