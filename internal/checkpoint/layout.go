@@ -167,7 +167,7 @@ func look(ctx context.Context, src Source) (*layout, error) {
 func top(p string) string { first, _, _ := strings.Cut(p, "/"); return first }
 
 func (l *layout) readLogs(ctx context.Context, src Source) error {
-	for range 5 {
+	for attempt := range 5 {
 		before, err := listLog(ctx, src, "commits", nil)
 		if err != nil {
 			return err
@@ -178,7 +178,13 @@ func (l *layout) readLogs(ctx context.Context, src Source) error {
 		if l.commits, err = listLog(ctx, src, "commits", l); err != nil {
 			return err
 		}
-		if before.any == l.commits.any && before.max == l.commits.max {
+		if before.any != l.commits.any || before.max != l.commits.max {
+			continue
+		}
+		// Offsets whose first are gone were committed. Without commits beside them,
+		// retention took away all that was listed before it could be looked at; or
+		// they are really lost.
+		if passed := !l.commits.any && l.offsets.any && l.offsets.numbers[0] > 0; !passed || attempt == 4 {
 			return nil
 		}
 	}

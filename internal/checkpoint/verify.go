@@ -170,7 +170,7 @@ func (j *judge) orphans(ctx context.Context) error {
 			byDir[path.Dir(p)] = append(byDir[path.Dir(p)], p)
 		}
 	}
-	for dir, candidates := range byDir {
+	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
 		now := map[string]bool{}
 		for e, err := range j.src.List(ctx, dir) {
 			if err != nil {
@@ -178,7 +178,7 @@ func (j *judge) orphans(ctx context.Context) error {
 			}
 			now[e.Path] = true
 		}
-		for _, p := range candidates {
+		for _, p := range byDir[dir] {
 			if of, _ := companionOf(p); now[p] && !now[of] {
 				j.add(LevelNames, SeverityError, KindOrphanChecksum, p, "is the checksum of a file that is not there; Spark cannot write that file while it is")
 			}

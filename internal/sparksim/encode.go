@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/OneOfOne/xxhash"
@@ -107,11 +108,12 @@ const (
 	blockHead  = len(blockMagic) + 13
 )
 
-// compress writes the block stream of Spark's lz4 codec: one block that is stored
-// as it is, and the empty one at the end.
+// compress writes the block stream of Spark's lz4 codec: blocks that are stored as
+// they are, and the empty one at the end.
 func compress(data []byte) []byte {
 	var out []byte
-	for _, block := range [][]byte{data, nil} {
+	blocks := slices.Collect(slices.Chunk(data, 64<<10))
+	for _, block := range append(blocks, nil) {
 		sum := uint32(0)
 		if len(block) > 0 {
 			sum = xxhash.Checksum32S(block, blockSeed) & blockSum
@@ -134,6 +136,23 @@ func decompress(data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("a block stream of %d bytes for a block of %d", len(data), size)
 	}
 	return data[blockHead : blockHead+size], nil
+}
+
+// StateFile makes a delta or a snapshot of about so many bytes, of keys with random
+// values of 200 bytes.
+func StateFile(rng *rand.Rand, size int) []byte {
+	var out []byte
+	for len(out) < size {
+		value := make([]byte, 200)
+		for i := 0; i < len(value); i += 8 {
+			binary.BigEndian.PutUint64(value[i:], rng.Uint64())
+		}
+		out = binary.BigEndian.AppendUint32(out, 8)
+		out = binary.BigEndian.AppendUint64(out, rng.Uint64())
+		out = binary.BigEndian.AppendUint32(out, uint32(len(value)))
+		out = append(out, value...)
+	}
+	return compress(binary.BigEndian.AppendUint32(out, 0xffffffff))
 }
 
 // hadoopChecksums is the content of the file that Hadoop's local file system keeps

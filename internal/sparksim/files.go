@@ -22,6 +22,9 @@ type File struct {
 
 // Files is a file system that holds one root. Directories stay once they were made.
 type Files struct {
+	// Now is the clock of the volume. Nil: one that goes on with every write.
+	Now func() time.Time
+
 	files  map[string]File
 	dirs   map[string]bool
 	writes int
@@ -35,7 +38,7 @@ func NewFiles() *Files { return &Files{files: map[string]File{}, dirs: map[strin
 
 // Clone is a copy of one instant: what a crash leaves, or a snapshot of the volume.
 func (f *Files) Clone() *Files {
-	return &Files{maps.Clone(f.files), maps.Clone(f.dirs), f.writes}
+	return &Files{f.Now, maps.Clone(f.files), maps.Clone(f.dirs), f.writes}
 }
 
 // Get returns a file.
@@ -47,7 +50,11 @@ func (f *Files) Get(name string) (File, bool) {
 // Put adds or replaces a file, with its directories.
 func (f *Files) Put(name string, content []byte) {
 	f.writes++
-	f.Copy(name, File{content, began.Add(time.Duration(f.writes) * 3 * time.Millisecond), f.writes})
+	at := began.Add(time.Duration(f.writes) * 3 * time.Millisecond)
+	if f.Now != nil {
+		at = f.Now()
+	}
+	f.Copy(name, File{content, at, f.writes})
 }
 
 // Copy adds or replaces a file as it was elsewhere.
@@ -94,8 +101,14 @@ func (f *Files) In(dir string) (files, dirs []string) {
 func (f *Files) numbers(dir, suffix string) []int64 {
 	var out []int64
 	for name := range f.files {
-		base, found := strings.CutSuffix(path.Base(name), suffix)
-		if n, err := strconv.ParseInt(base, 10, 64); found && err == nil && path.Dir(name) == dir {
+		if !strings.HasPrefix(name, dir) || !strings.HasSuffix(name, suffix) || len(name) <= len(dir)+1+len(suffix) {
+			continue
+		}
+		base := name[len(dir)+1 : len(name)-len(suffix)]
+		if base[0] < '0' || base[0] > '9' || name[len(dir)] != '/' {
+			continue
+		}
+		if n, err := strconv.ParseInt(base, 10, 64); err == nil {
 			out = append(out, n)
 		}
 	}

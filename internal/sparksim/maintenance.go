@@ -54,8 +54,10 @@ func (s *store) cleanup() []operation {
 		return nil
 	}
 	var out []operation
-	for _, name := range s.unshared(base) {
-		out = append(out, s.query.remove(name)...)
+	if s.query.settings.Provider != HDFS {
+		for _, name := range s.unshared(base) {
+			out = append(out, s.query.remove(name)...)
+		}
 	}
 	for _, kind := range kinds {
 		for _, v := range files.numbers(s.dir, "."+kind) {

@@ -137,6 +137,36 @@ func TestNaiveCopiesAreNotBackups(t *testing.T) {
 	}
 }
 
+// However long a look at the logs stands still between the names and the files, a
+// root that has commits is not taken for one without.
+func TestRetentionThatPassesALook(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	settings, files := Draw(rng), NewFiles()
+	q := start(t, files, settings, rng)
+	stalls := 0
+	slow := View{Files: files, Turn: func(_ context.Context, operation, name string) error {
+		if operation == "Stat" && name == "commits" && stalls < 2 {
+			stalls++
+			for until := q.batch + 2*settings.Retain; q.batch < until || len(files.numbers("commits", "")) == 0; {
+				q.Step()
+			}
+		}
+		return nil
+	}}
+	for q.batch < settings.Retain {
+		q.Step()
+	}
+	root, err := checkpoint.Open(t.Context(), slow)
+	if err != nil || stalls != 2 {
+		t.Fatalf("stood still %d times, %v", stalls, err)
+	}
+	if last, ok := root.LastCommit(); !ok {
+		t.Errorf("no batch is committed, it says; there are %v", files.numbers("commits", ""))
+	} else if newest := files.numbers("commits", ""); last != newest[len(newest)-1] {
+		t.Errorf("batch %d is committed, it says; there are %v", last, newest)
+	}
+}
+
 // A query counts the same whatever was killed, so the same seed is the same root.
 func TestSeedIsAHistory(t *testing.T) {
 	history := func() *Files {
