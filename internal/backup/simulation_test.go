@@ -86,7 +86,7 @@ func simulate(t *testing.T, seed uint64, total *tally) {
 			t.Logf("seed %d", seed)
 		}
 	}()
-	spool := t.TempDir()
+	spool := objectstoretest.SpoolDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{
 			t: t, rng: rand.New(rand.NewPCG(seed, 1)), world: newWorld(), spool: spool, tally: total,
