@@ -66,6 +66,17 @@ bench-short: build ## The same at 100 pipelines once: the counts and the ratio.
 	$(CLUSTER) build controlplane
 	go -C bench run . -short -out ../out $(BENCH)
 
+.PHONY: bench-agent
+bench-agent: build ## Measure backup and restore beside a bare loop, rclone, restic and aws-cli; out/bench-agent.md (BENCH="-small 100000 -million").
+	hack/bench-packages.sh
+	mkdir -p out
+	go build -C test/s3 -o ../../out/bench-agent ./bench
+	out/bench-agent -agent bin/agent -out out $(BENCH)
+
+.PHONY: test-simulation
+test-simulation: ## Thousands of interleavings of backups, prunes and crashes (BACKUP_SIMULATIONS, BACKUP_SIMULATION_SEED).
+	BACKUP_SIMULATIONS=$${BACKUP_SIMULATIONS:-3000} go test -count=1 -timeout 3h -v -run TestPointsSurvive ./internal/agent
+
 .PHONY: test-live-short
 test-live-short: image ## The short form of the live tier: real Spark on a real node (Linux, root, Java 17).
 	hack/live-packages.sh
