@@ -56,6 +56,7 @@ work on the root is unfinished, 33 the root is an older copy.`,
 	}
 	flags := cmd.Flags()
 	flags.Int64Var(&c.to, "to", rewind.Newest, "committed batch to go back to (default the newest that verifies)")
+	flags.Lookup("to").DefValue = "0" // The text names the default; 0 is not printed.
 	flags.BoolVar(&c.terminated, "writers-terminated", false, "I have seen the containers of the last driver and of all its executors terminated: work in place")
 	flags.StringVar(&c.copyTo, "copy-to", "", "directory of the new root, empty or absent (default ROOT-rewound)")
 	flags.StringVar(&c.as, "as", "", "absolute path or URI at which the query will find the new root (default where it is)")

@@ -100,23 +100,25 @@ func beyond(p string, m int64) bool {
 	return ok && v > m+1
 }
 
-// Without is a root as it would be without some of its files and directories.
-func Without(src Source, gone []string) Source {
+// Without is a root as it would be without the Surplus of a batch, and without what a
+// running query adds to it meanwhile.
+func Without(src Source, surplus []string, m int64) Source {
 	hidden := map[string]bool{}
-	for _, p := range gone {
+	for _, p := range surplus {
 		hidden[p] = true
 	}
-	return &without{src, hidden}
+	return &without{src, hidden, m}
 }
 
 type without struct {
 	src    Source
 	hidden map[string]bool
+	batch  int64
 }
 
 func (w *without) hides(p string) bool {
 	for ; p != "." && p != "/"; p = path.Dir(p) {
-		if w.hidden[p] {
+		if w.hidden[p] || beyond(p, w.batch) {
 			return true
 		}
 	}

@@ -95,7 +95,7 @@ type Finding struct {
 	LastOffset *int64 `json:"lastOffset"`
 	LastCommit *int64 `json:"lastCommit"`
 	// Rewound is the rewind by which the root came to where it goes on from.
-	Rewound *Rewound `json:"rewound,omitempty"`
+	Rewound *Rewound `json:"-"`
 	// Findings are the first errors, if any.
 	Findings []checkpoint.Finding `json:"findings,omitempty"`
 }

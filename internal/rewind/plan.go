@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/checkpoint"
 	"sparkpipeline.dev/operator/internal/guard"
 )
@@ -113,7 +114,7 @@ func (w *work) newest(ctx context.Context, root *checkpoint.Root) (*plan, error)
 // try judges the root as it would be after a rewind to a batch.
 func (w *work) try(ctx context.Context, root *checkpoint.Root, n int64) (*plan, error) {
 	p := &plan{batch: n, surplus: root.Surplus(n)}
-	left := checkpoint.Without(w.src, p.surplus)
+	left := checkpoint.Without(w.src, p.surplus, n)
 	if !slices.Contains(root.Committed(), n) {
 		return nil, fmt.Errorf("%w: batch %d is not committed in it; committed are %s", ErrNotRestorable, n, span(root.Committed()))
 	}
@@ -127,6 +128,9 @@ func (w *work) try(ctx context.Context, root *checkpoint.Root, n int64) (*plan, 
 	}
 	if errors.Is(err, checkpoint.ErrNothingRestorable) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRestorable, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", backup.ErrOvertaken, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("choose the files of batch %d: %w", n, err)
@@ -199,7 +203,7 @@ func (w *work) look(ctx context.Context) (state, error) {
 		if errors.Is(err, fs.ErrNotExist) || err != nil {
 			return gone(err)
 		}
-		if strings.HasPrefix(name, ownPrefix) {
+		if strings.HasPrefix(name, ownPrefix) || name == "lost+found" {
 			if d.IsDir() {
 				return fs.SkipDir
 			}
@@ -209,7 +213,7 @@ func (w *work) look(ctx context.Context) (state, error) {
 			fmt.Fprintf(sum, "%s\x00", name)
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if _, ours := order[part(name)]; !d.Type().IsRegular() && ours {
 			return fmt.Errorf("%w: %s is a link or a special file, and Spark writes none; remove it", ErrNotRestorable, name)
 		}
 		info, err := d.Info()

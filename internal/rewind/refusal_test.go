@@ -258,3 +258,28 @@ func TestGuardPassesOneRewindAfterTheOther(t *testing.T) {
 		}
 	}
 }
+
+// A copy is right though the query goes on meanwhile.
+func TestCopyOfALiveRoot(t *testing.T) {
+	root := checkpointtest.Unpack(t, "hdfs-41")
+	r := rewindOf(root, Newest)
+	r.CopyTo = filepath.Join(t.TempDir(), "copy")
+	goneOn := false
+	r.Progress = func(p Progress) {
+		if goneOn || p.Phase != PhaseVerify {
+			return
+		}
+		goneOn = true
+		for from, to := range map[string]string{"offsets/5": "offsets/6", "state/0/0/6.delta": "state/0/0/7.delta", "state/0/1/6.delta": "state/0/1/7.delta", "commits/5": "commits/6"} {
+			if err := os.Link(filepath.Join(root, from), filepath.Join(root, to)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if result := run(t, r); !goneOn || result.Batch != 5 || len(result.Passed) > 0 {
+		t.Errorf("%+v", result)
+	}
+	if report := verify(t, r.CopyTo, ""); !report.Healthy || *report.LastCommit != 5 {
+		t.Errorf("%+v", report)
+	}
+}
