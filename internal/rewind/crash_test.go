@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestCrashAnywhereIsCompletedByAnotherRun(t *testing.T) {
 				if _, err := r.Run(t.Context()); !errors.Is(err, errCrash) {
 					t.Fatalf("step %d: %v", n, err)
 				}
-				between[judgeBetween(t, n, again, tree(t, again), test.from, test.to)]++
+				between[judgeBetween(t, n, again, test.from)]++
 				r.before = nil
 				if _, err := r.Run(t.Context()); err != nil {
 					t.Fatalf("step %d: another run: %v", n, err)
@@ -122,13 +123,19 @@ func TestCrashAnywhereIsCompletedByAnotherRun(t *testing.T) {
 
 // judgeBetween holds the guard against a root that a crash left: it lets a driver start
 // on one that was not touched, or one that is complete, and on no other.
-func judgeBetween(t *testing.T, n int, place string, files map[string]string, from, to int64) guard.Reason {
+func judgeBetween(t *testing.T, n int, place string, from int64) guard.Reason {
 	t.Helper()
-	at := t.TempDir()
-	copyTree(t, place, at)
-	got := reason(pass(t, at, from))
-	_, marked := files[filepath.Join("orders/agg", guard.RewindName)]
-	_, locked := files[filepath.Join("orders/agg", guard.LockName)]
+	there := func(name string) bool {
+		_, err := os.Lstat(filepath.Join(place, "orders/agg", name))
+		return err == nil
+	}
+	marked, locked := there(guard.RewindName), there(guard.LockName)
+	if !marked && !locked {
+		at := t.TempDir() // A guard that lets a driver start writes.
+		copyTree(t, place, at)
+		place = at
+	}
+	got := reason(pass(t, place, from))
 	switch {
 	case marked && got != guard.Unfinished:
 		t.Errorf("step %d: the guard says %q of a root that is marked", n, got)
