@@ -58,7 +58,9 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 		return nil, err
 	}
 	s.bounds, s.boundsUntil = desired.ScalingBounds(p.Spec.Scaling, r.Clock.Now())
-	pass.Checkpoint = r.recall(p, s)
+	if pass.Checkpoint, err = r.recall(ctx, p, s); err != nil {
+		return nil, err
+	}
 	pass.Resolved = r.resolve(p)
 	s.input, err = r.input(ctx, p, s, pass.Resolved)
 	if err != nil {

@@ -3,18 +3,23 @@
 package controller
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
+	"sparkpipeline.dev/operator/internal/reconcile/desired"
+	"sparkpipeline.dev/operator/internal/reconcile/observe"
 )
 
 // recall reads what the status remembers of the checkpoint and adds what the guard
-// of the present driver has said. A refusal belongs to one application.
-func (r *Reconciler) recall(p *v1alpha1.SparkPipeline, s *surroundings) *v1alpha1.CheckpointStatus {
+// of the present driver has said, and the watch since. A refusal belongs to one
+// application.
+func (r *Reconciler) recall(ctx context.Context, p *v1alpha1.SparkPipeline, s *surroundings) (*v1alpha1.CheckpointStatus, error) {
 	c := &v1alpha1.CheckpointStatus{}
 	if p.Status.Checkpoint != nil {
 		c = p.Status.Checkpoint.DeepCopy()
@@ -28,6 +33,9 @@ func (r *Reconciler) recall(p *v1alpha1.SparkPipeline, s *surroundings) *v1alpha
 		case !v.Refused:
 			c.Refusal = nil
 			r.committed(p, s, c, v.Committed)
+			if err := r.witnessed(ctx, p, c, v); err != nil {
+				return nil, err
+			}
 		case c.Refusal == nil || c.Refusal.Reason != v.Reason:
 			c.Refusal = &v1alpha1.GuardRefusal{Reason: v.Reason, Message: clip(v.Message), Application: app.UID,
 				Since: metav1.NewTime(r.Clock.Now()).Rfc3339Copy()}
@@ -39,9 +47,35 @@ func (r *Reconciler) recall(p *v1alpha1.SparkPipeline, s *surroundings) *v1alpha
 		s.run.Application.GuardRefusal = "the guard refuses the start, " + c.Refusal.Reason + ": " + c.Refusal.Message
 	}
 	if len(c.Roots) == 0 && c.Refusal == nil && c.ResetAccepted == "" {
+		return nil, nil
+	}
+	return c, nil
+}
+
+// witnessed notes that declared queries have committed a batch since their driver was
+// let start, which a guard finds out only at the next start: by then an emptied root
+// would pass for a new one. A watch that became ready after the guard has ended has
+// seen a batch of each.
+func (r *Reconciler) witnessed(ctx context.Context, p *v1alpha1.SparkPipeline, c *v1alpha1.CheckpointStatus, v *observe.Verdict) error {
+	known := roots(c)
+	var unknown []string
+	for _, q := range p.Spec.Checkpoint.Queries {
+		if _, ok := known[p.QueryPath(q)]; !ok {
+			unknown = append(unknown, p.QueryPath(q))
+		}
+	}
+	if len(unknown) == 0 || v.Ended.IsZero() {
 		return nil
 	}
-	return c
+	since, err := r.observer().WatchedSince(ctx, client.ObjectKey{Namespace: p.WorkloadNamespace(), Name: desired.WatchName(p)})
+	if err != nil || !since.After(v.Ended) {
+		return err
+	}
+	for _, path := range unknown {
+		c.Roots = append(c.Roots, v1alpha1.CheckpointRoot{Path: path})
+	}
+	slices.SortFunc(c.Roots, func(a, b v1alpha1.CheckpointRoot) int { return strings.Compare(a.Path, b.Path) })
+	return nil
 }
 
 // committed raises what roots must hold. A start that an accepted reset let through

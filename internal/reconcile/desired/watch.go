@@ -33,6 +33,9 @@ func watches(in Input) bool {
 		(volume == nil || volume.AccessMode == v1alpha1.AccessReadWriteMany)
 }
 
+// WatchName is the name of the Deployment that watches the checkpoint.
+func WatchName(p *v1alpha1.SparkPipeline) string { return p.Name + "-" + commandWatch }
+
 // watch is the agent that looks at the checkpoint all the time. It is ready while
 // every query makes progress and its state is sound. It holds no token and mounts
 // everything read-only.

@@ -35,7 +35,7 @@ func TrimPod(o any) (any, error) {
 	for _, c := range pod.Status.InitContainerStatuses {
 		if t := c.State.Terminated; c.Name == desired.GuardContainer && t != nil {
 			kept.Status.InitContainerStatuses = append(kept.Status.InitContainerStatuses, corev1.ContainerStatus{Name: c.Name,
-				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Message: t.Message}}})
+				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Message: t.Message, FinishedAt: t.FinishedAt}}})
 		}
 	}
 	return kept, nil
