@@ -23,9 +23,8 @@ type Selection struct {
 	Provider Provider
 	// Files in ascending byte order of their paths.
 	Files []Entry
-	// Kafka is what the offsets of the batch say of Kafka sources: topic ->
-	// partition -> next offset to read.
-	Kafka map[string]map[string]int64
+	// Kafka is from where a copy goes on with each of its Kafka sources.
+	Kafka []KafkaSpan
 	// SecondWriter are the changes of state among the files that are younger than the
 	// commit of their batch: a driver that was frozen may have written them when it
 	// woke up, and then the set is wrong. A copy that did not keep times has them too.
@@ -88,7 +87,7 @@ func (j *judge) selection(ctx context.Context, n int64) (*Selection, error) {
 	if !ok || j.spoiled || j.damaged["metadata"] {
 		return nil, fmt.Errorf("batch %d: %w: %s", n, ErrNothingRestorable, j.whyNot())
 	}
-	s := &Selection{Batch: n, Provider: j.provider, Kafka: map[string]map[string]int64{}}
+	s := &Selection{Batch: n, Provider: j.provider}
 	if s.QueryID, err = j.QueryID(ctx); err != nil {
 		return nil, err
 	}
@@ -96,10 +95,8 @@ func (j *judge) selection(ctx context.Context, n int64) (*Selection, error) {
 	if err != nil {
 		return nil, doing("read "+j.offsets.path(n), err)
 	}
-	for _, p := range o.positions {
-		for topic, partitions := range p.topics {
-			s.Kafka[topic] = partitions
-		}
+	if s.Kafka, err = j.kafkaSpans(ctx, o, n, nil, 0); err != nil {
+		return nil, err
 	}
 	paths, err := j.selectedPaths(ctx, n)
 	if err != nil {

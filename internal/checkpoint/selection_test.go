@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -124,8 +125,9 @@ func TestKafkaOffsetsAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Kafka["orders"]; got["0"] != 8 || got["1"] != 8 || got["2"] != 7 || len(s.Kafka) != 1 {
-		t.Errorf("%v", s.Kafka)
+	want := []KafkaSpan{{Source: "0", From: KafkaPositions{"orders": {0: 8, 1: 8, 2: 7}}, FromPath: "offsets/3"}}
+	if !reflect.DeepEqual(s.Kafka, want) {
+		t.Errorf("%+v", s.Kafka)
 	}
 }
 
