@@ -56,6 +56,7 @@ var (
 	secretNames = []string{
 		"spec.monitoring.alertmanager.pagerDuty.routingKeySecret.name", "spec.monitoring.alertmanager.slack.apiURLSecret.name",
 		"spec.objectStore.caSecret.name", "spec.sources.kafka.saslSecret.name", "spec.sources.kafka.tls.caSecret.name",
+		"spec.sources.kafka.tls.clientSecret.name",
 	}
 	secretKeys   = []string{"spec.monitoring.alertmanager.pagerDuty.routingKeySecret.key", "spec.monitoring.alertmanager.slack.apiURLSecret.key"}
 	classNames   = []string{"spec.backup.snapshot.volumeSnapshotClassName", "spec.checkpoint.volume.storageClassName", "spec.eventLog.volume.storageClassName"}

@@ -141,6 +141,10 @@ type KafkaTLS struct {
 	// the system's authorities.
 	// +optional
 	CASecret *SecretReference `json:"caSecret,omitempty"`
+	// clientSecret holds a certificate that the brokers ask for, under the keys
+	// tls.crt and tls.key.
+	// +optional
+	ClientSecret *SecretReference `json:"clientSecret,omitempty"`
 }
 
 // SecretReference names a Secret of the workload's namespace.

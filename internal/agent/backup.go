@@ -15,6 +15,7 @@ import (
 
 	"sparkpipeline.dev/operator/internal/agent/config"
 	"sparkpipeline.dev/operator/internal/backup"
+	"sparkpipeline.dev/operator/internal/kafka"
 )
 
 type backupResult struct {
@@ -25,6 +26,9 @@ type backupResult struct {
 	// Skipped are committed batches newer than the point's, by root, that no
 	// restore could go on from.
 	Skipped map[string][]int64 `json:"skipped,omitempty"`
+	// Kafka are findings about the sources, by root. They keep nothing from being
+	// backed up.
+	Kafka map[string][]kafka.Finding `json:"kafka,omitempty"`
 	// Pruned is absent when nothing was to be pruned.
 	Pruned *backup.PruneReport `json:"pruned,omitempty"`
 }
@@ -32,6 +36,7 @@ type backupResult struct {
 type backupCommand struct {
 	*agent
 	where        repositoryFlags
+	kafka        kafkaFlags
 	root         string
 	queries      []string
 	without      []string
@@ -50,13 +55,16 @@ func (a *agent) backupCommand() *cobra.Command {
 		Long: `Copy the newest restorable batch of every query root into a bucket, as one new
 recovery point, and verify it. The query may run meanwhile: when it removes what
 is being copied, a newer batch is taken. Files that the point before has are not
-sent again. Afterwards points older than the retention are pruned.`,
+sent again. Afterwards points older than the retention are pruned. Of topics that
+are read from Kafka the point records id, begin and end, if brokers are given;
+what they do not tell is recorded as not known.`,
 		Args: cobra.NoArgs,
 		RunE: a.run(c.run),
 	}
 	flags := cmd.Flags()
 	c.where.add(flags)
 	c.where.addWriting(flags)
+	c.kafka.add(flags)
 	flags.StringVar(&c.where.storageClass, "storage-class", "", "storage class of the objects (default the bucket's)")
 	flags.StringVar(&c.root, "root", "", "directory or s3a:// prefix that holds the query roots (default the configuration's)")
 	flags.StringArrayVar(&c.queries, "query", nil, "query root below --root; may be repeated (default the configuration's, or those that are found)")
@@ -90,7 +98,7 @@ func (c *backupCommand) run(ctx context.Context, _ []string) (err error) {
 	if manifest == nil {
 		return backupErr
 	}
-	result := backupResult{Place: repo.place, Point: pointOf(manifest, backupErr), Absent: plan.absent, Skipped: plan.skipped}
+	result := backupResult{Place: repo.place, Point: pointOf(manifest, backupErr), Absent: plan.absent, Skipped: plan.skipped, Kafka: plan.findings}
 	if backupErr == nil {
 		result.Pruned, backupErr = c.prune(ctx, repo)
 		p.done()
@@ -139,7 +147,11 @@ func (c *backupCommand) prune(ctx context.Context, repo *repository) (*backup.Pr
 
 // planner says where the query roots are.
 func (c *backupCommand) planner(conf *config.Config) (*planner, error) {
-	p := &planner{declared: c.queries, sparkVersion: c.sparkVersion}
+	p := &planner{declared: c.queries, sparkVersion: c.sparkVersion, log: c.log}
+	var err error
+	if p.kafka, err = c.kafka.open(conf); err != nil {
+		return nil, err
+	}
 	root := c.root
 	if conf != nil {
 		p.sparkVersion = first(p.sparkVersion, conf.SparkVersion)
@@ -195,6 +207,11 @@ func (r backupResult) text(w io.Writer) {
 	}
 	for _, root := range slices.Sorted(maps.Keys(r.Skipped)) {
 		fmt.Fprintf(w, "%s\tbatches %v are newer, but not restorable\n", root, r.Skipped[root])
+	}
+	for _, root := range slices.Sorted(maps.Keys(r.Kafka)) {
+		for _, f := range r.Kafka[root] {
+			fmt.Fprintf(w, "%s\tKafka: %s\n", root, f.Message)
+		}
 	}
 	if r.Pruned != nil {
 		fmt.Fprintf(w, "Pruned %d points; collected %d objects of %s.\n", len(r.Pruned.Removed), r.Pruned.CollectedObjects, size(r.Pruned.CollectedBytes))

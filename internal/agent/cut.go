@@ -75,25 +75,26 @@ func (s *listedStore) List(ctx context.Context, prefix string) iter.Seq2[objects
 	}
 }
 
-// cut takes the newest restorable batch of a root. skipped are newer committed
-// batches whose files are not all there.
-func (s *source) cut(ctx context.Context, info backup.RootInfo) (cut backup.Cut, skipped []int64, err error) {
+// cut takes the newest restorable batch of a root. read is from where a copy goes on
+// with its Kafka sources; skipped are newer committed batches whose files are not all
+// there.
+func (s *source) cut(ctx context.Context, info backup.RootInfo) (cut backup.Cut, read []checkpoint.KafkaSpan, skipped []int64, err error) {
 	root, err := checkpoint.Open(ctx, s.reader)
 	if err != nil {
-		return cut, nil, err
+		return cut, nil, nil, err
 	}
 	if _, ok := root.LastCommit(); !ok {
-		return cut, nil, errNothingCommitted
+		return cut, nil, nil, errNothingCommitted
 	}
 	selected, skipped, err := root.SelectNewest(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return cut, nil, fmt.Errorf("%w: %w", backup.ErrOvertaken, err)
+		return cut, nil, nil, fmt.Errorf("%w: %w", backup.ErrOvertaken, err)
 	}
 	if err != nil {
-		return cut, nil, err
+		return cut, nil, nil, err
 	}
 	info.QueryID, info.Batch, info.Provider = selected.QueryID, selected.Batch, selected.Provider.String()
-	return backup.Cut{RootInfo: info, Files: s.files(selected.Files), Open: s.open}, skipped, nil
+	return backup.Cut{RootInfo: info, Files: s.files(selected.Files), Open: s.open}, selected.Kafka, skipped, nil
 }
 
 // files are the selected ones as they are now; one that changed since it was

@@ -60,6 +60,15 @@ const (
 	// CodeOlder: the root is an older copy.
 	CodeOlder = 33
 
+	// CodeKafkaUnfit: what the query would read next is not at the brokers any more,
+	// or the topic is another one.
+	CodeKafkaUnfit       = 35
+	CodeKafkaUnreachable = 36
+	// CodeKafkaCredentials: the brokers do not accept credentials or certificates.
+	CodeKafkaCredentials = 37
+	// CodeKafkaNotAuthorized: the right Describe on a topic is missing.
+	CodeKafkaNotAuthorized = 38
+
 	CodeGuardFirst = 40
 	CodeGuardLast  = 59
 )

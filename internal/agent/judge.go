@@ -11,6 +11,7 @@ import (
 
 	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/checkpoint"
+	"sparkpipeline.dev/operator/internal/kafka"
 )
 
 // phaseJudge is when restored roots are verified.
@@ -25,6 +26,8 @@ type judgedRoot struct {
 	Rewritten []string             `json:"rewritten,omitempty"`
 	Healthy   bool                 `json:"healthy"`
 	Findings  []checkpoint.Finding `json:"findings"`
+	// Kafka is what was found of the topics that the query reads.
+	Kafka []kafka.Finding `json:"kafka,omitempty"`
 }
 
 // rootJudge makes restored roots fit for where they will be used, and verifies them
@@ -35,6 +38,9 @@ type rootJudge struct {
 	as       string
 	level    int
 	progress *progress
+	kafka    *brokers
+	// accept are kinds of findings about Kafka that are no obstacle.
+	accept []string
 
 	roots []judgedRoot
 }
@@ -42,7 +48,8 @@ type rootJudge struct {
 // record is a backup.RestoreOptions.Judge.
 func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) error {
 	j.roots, record.Rewritten = nil, nil
-	var bad []error
+	var bad, unread []error
+	record.Accepted = nil
 	for _, root := range record.Roots {
 		judged, err := j.root(ctx, root)
 		if err != nil {
@@ -54,9 +61,24 @@ func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) er
 		j.roots = append(j.roots, judged)
 		if !judged.Healthy {
 			bad = append(bad, fmt.Errorf("query root %s would not start: %s", root.Root, worst(judged.Findings)))
+			continue
+		}
+		for _, f := range judged.Kafka {
+			if f.Accepted {
+				record.Accepted = append(record.Accepted, fmt.Sprintf("%s: %s: %s", root.Root, f.Kind, f.Message))
+			}
+		}
+		if err := unfit(judged.Kafka); err != nil {
+			unread = append(unread, fmt.Errorf("query root %s would not go on with its Kafka sources: %w", root.Root, err))
 		}
 	}
-	return withCode(CodeFinding, errors.Join(bad...))
+	if len(bad) > 0 {
+		return withCode(CodeFinding, errors.Join(bad...))
+	}
+	if len(unread) > 0 {
+		return withCode(CodeOf(unread[0]), fmt.Errorf("%w; correct that and run the same command again, or accept it by --accept-kafka KIND", errors.Join(unread...)))
+	}
+	return nil
 }
 
 func (j *rootJudge) root(ctx context.Context, root backup.RootInfo) (judgedRoot, error) {
@@ -83,7 +105,23 @@ func (j *rootJudge) root(ctx context.Context, root backup.RootInfo) (judgedRoot,
 	if report.LastCommit == nil || *report.LastCommit != root.Batch {
 		return judged, fmt.Errorf("%w: its newest commit is not batch %d, of which the point is", backup.ErrDamaged, root.Batch)
 	}
-	return judged, nil
+	if judged.Healthy {
+		judged.Kafka, err = judgeKafka(ctx, j.kafka, src, recordedTopics(root.Topics), j.accept)
+	}
+	return judged, err
+}
+
+// judgeKafka judges the Kafka sources of a root.
+func judgeKafka(ctx context.Context, ask *brokers, src checkpoint.Source, recorded map[string]kafka.Topic, accept []string) ([]kafka.Finding, error) {
+	root, err := checkpoint.Open(ctx, src)
+	if err != nil {
+		return nil, err
+	}
+	spans, err := root.KafkaNext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ask.judge(ctx, spans, recorded, accept)
 }
 
 // placeBelow is the place of a query root below a path or a URI.

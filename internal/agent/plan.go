@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path"
 
 	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/checkpoint"
+	"sparkpipeline.dev/operator/internal/kafka"
 )
 
 // planner computes the cuts of all query roots of a pipeline.
@@ -23,17 +25,23 @@ type planner struct {
 	required []backup.RootInfo
 	// sparkVersion that writes the roots.
 	sparkVersion string
+	// kafka is asked about the topics of the sources.
+	kafka *brokers
+	log   *slog.Logger
 
 	// absent and skipped are what the last plan left out, by root.
 	absent  map[string]string
 	skipped map[string][]int64
+	// findings about Kafka, by root. unknown is why the brokers told nothing.
+	findings map[string][]kafka.Finding
+	unknown  error
 
 	opened []*source
 }
 
 // plan is a backup.Plan.
 func (p *planner) plan(ctx context.Context) ([]backup.Cut, error) {
-	p.absent, p.skipped = map[string]string{}, map[string][]int64{}
+	p.absent, p.skipped, p.findings = map[string]string{}, map[string][]int64{}, map[string][]kafka.Finding{}
 	roots := p.declared
 	if len(roots) == 0 {
 		var err error
@@ -63,11 +71,52 @@ func (p *planner) root(ctx context.Context, root string) (backup.Cut, error) {
 	}
 	p.opened = append(p.opened, src)
 	info := backup.RootInfo{Root: path.Clean(root), SparkVersion: p.sparkVersion, Location: p.at.place(root)}
-	cut, skipped, err := src.cut(ctx, info)
+	cut, read, skipped, err := src.cut(ctx, info)
 	if len(skipped) > 0 {
 		p.skipped[root] = skipped
 	}
+	if err == nil {
+		cut.Topics, err = p.topics(ctx, root, read)
+	}
 	return cut, err
+}
+
+// topics asks the brokers about what a cut goes on with. Whatever they say, or do
+// not, is no reason for no recovery point; it is recorded, and told. Brokers that
+// did not answer are not asked again, for each question takes time from the copy.
+func (p *planner) topics(ctx context.Context, root string, read []checkpoint.KafkaSpan) ([]backup.Topic, error) {
+	if len(read) == 0 || !p.kafka.given() {
+		return nil, nil
+	}
+	var told map[string]kafka.Topic
+	if p.unknown == nil {
+		topics, err := p.kafka.topics(ctx, checkpoint.KafkaTopics(read))
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if told = topics; err != nil {
+			p.unknown = err
+			p.log.Warn("Nothing is known of the Kafka topics, so a restore cannot tell whether they were created again", "error", err)
+		}
+	}
+	if p.unknown != nil {
+		p.findings[root] = []kafka.Finding{kafka.Failure(p.unknown)}
+		return recordTopics(read, nil, p.unknown), nil
+	}
+	before := backup.RootInfo{}
+	for _, required := range p.required {
+		if required.Root == path.Clean(root) {
+			before = required
+		}
+	}
+	for _, f := range kafka.Judge(read, told, recordedTopics(before.Topics)) {
+		if f.Severity == kafka.SeverityInfo {
+			continue
+		}
+		p.findings[root] = append(p.findings[root], f)
+		p.log.Warn("The checkpoint does not fit Kafka", "root", root, "kind", string(f.Kind), "message", f.Message)
+	}
+	return recordTopics(read, told, nil), nil
 }
 
 // absence says why a root has nothing to back up yet, which is no fault: a query
@@ -138,5 +187,6 @@ func (p *planner) close() error {
 	for _, src := range p.opened {
 		errs = append(errs, src.close())
 	}
+	p.kafka.close()
 	return errors.Join(errs...)
 }

@@ -30,6 +30,7 @@ type restoreResult struct {
 type restoreCommand struct {
 	*agent
 	where      repositoryFlags
+	kafka      kafkaFlags
 	point      string
 	at         string
 	batches    []string
@@ -48,7 +49,9 @@ func (a *agent) restoreCommand() *cobra.Command {
 s3://BUCKET/PREFIX, each query root below its own name. Without a choice it is the newest point that was found whole. Every byte is
 compared with its hash. Files that name the place where a root was made are then
 rewritten for the new one, and the roots are verified: what would not start is an
-error, and the record in the target stays Incomplete. What was interrupted goes
+error, and the record in the target stays Incomplete. So is an offset of Kafka that
+is not at the brokers any more, and a topic that was created again, if brokers are
+given; --accept-kafka says which of that is no obstacle. What was interrupted goes
 on with the same command line and the same point; a target that holds anything
 else is refused. The backup itself is only read.`,
 		Args: cobra.ExactArgs(1),
@@ -57,6 +60,8 @@ else is refused. The backup itself is only read.`,
 	flags := cmd.Flags()
 	c.where.add(flags)
 	c.where.addWriting(flags)
+	c.kafka.add(flags)
+	c.kafka.addAccept(flags)
 	flags.StringVar(&c.point, "point", "", "id of the point")
 	flags.StringVar(&c.at, "at", "", "take the newest point that was begun at this time or before, such as 2026-05-04T12:00:00Z")
 	flags.StringArrayVar(&c.batches, "batch", nil, "take the newest point that is not past this batch: ROOT=N, or N of the only query root; may be repeated")
@@ -81,6 +86,11 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	ask, err := c.kafka.open(repo.config)
+	if err != nil {
+		return err
+	}
+	defer ask.close()
 	target, err := c.target(args[0], repo)
 	if err != nil {
 		return err
@@ -91,7 +101,7 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	}
 	place := target.place(".")
 	c.log.Info("Restoring", "point", id, "from", repo.place, "to", place)
-	j := &rootJudge{target: target, as: first(c.as, place), level: c.level, progress: p}
+	j := &rootJudge{target: target, as: first(c.as, place), level: c.level, progress: p, kafka: ask, accept: c.kafka.accept}
 	options := backup.RestoreOptions{Point: id, Roots: c.roots, Place: j.as, Judge: j.record}
 	options.Target, options.Bucket = target.of()
 	record, err := repo.Restore(ctx, options)
@@ -195,6 +205,9 @@ func (r restoreResult) text(w io.Writer) {
 	fmt.Fprintln(w, "ROOT\tBATCH\tQUERY\tSTATE STORE")
 	for _, root := range r.Record.Roots {
 		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", root.Root, root.Batch, root.QueryID, root.Provider)
+	}
+	for _, root := range r.Roots {
+		writeKafka(w, root.Kafka)
 	}
 	if len(r.Record.Rewritten) > 0 {
 		fmt.Fprintf(w, "Rewritten, since they named another place than %s: %s\n", r.Record.Place, strings.Join(r.Record.Rewritten, ", "))

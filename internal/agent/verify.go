@@ -16,11 +16,14 @@ import (
 
 	"sparkpipeline.dev/operator/internal/backup"
 	"sparkpipeline.dev/operator/internal/checkpoint"
+	"sparkpipeline.dev/operator/internal/kafka"
 )
 
 type verifyCommand struct {
 	*agent
 	store    storeFlags
+	kafka    kafkaFlags
+	ask      bool
 	level    int
 	as       string
 	manifest string
@@ -43,7 +46,10 @@ Levels, each judging what the ones before it leave open:
   5  zips, files of RocksDB, records of state files
   6  checksums; everything is read
 
-Exit code: 0 healthy, 1 could not judge, 2 damaged.`,
+With brokers of Kafka the offsets from which the query goes on are judged too:
+begin <= offset <= end in every partition.
+
+Exit code: 0 healthy, 1 could not judge, 2 damaged, 35 to 38 Kafka.`,
 		Args: cobra.ExactArgs(1),
 		RunE: a.run(v.run),
 	}
@@ -53,6 +59,9 @@ Exit code: 0 healthy, 1 could not judge, 2 damaged.`,
 	flags.StringVar(&v.as, "as", "", "judge the root as if it stood at this path (default where it is)")
 	flags.StringVar(&v.manifest, "manifest", "", "file of hashes that --write-manifest wrote earlier; what changed since is damage")
 	flags.StringVar(&v.write, "write-manifest", "", "write the hashes of all files of the root to this new file, if it is healthy")
+	v.kafka.add(flags)
+	v.kafka.addAccept(flags)
+	flags.BoolVar(&v.ask, "kafka", false, "also ask the brokers whether what the query reads next is still there (default if --kafka-brokers is given)")
 	a.outputFlag(cmd)
 	return cmd
 }
@@ -61,6 +70,11 @@ func (v *verifyCommand) run(ctx context.Context, args []string) error {
 	if v.level < checkpoint.LevelNames || v.level > checkpoint.LevelChecksums {
 		return usage("--level is %d; allowed are %d to %d", v.level, checkpoint.LevelNames, checkpoint.LevelChecksums)
 	}
+	ask, err := v.brokers()
+	if err != nil {
+		return err
+	}
+	defer ask.close()
 	src, place, err := v.open(args[0])
 	if err != nil {
 		return err
@@ -84,13 +98,51 @@ func (v *verifyCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return withCode(CodeFailed, fmt.Errorf("verify %s: %w", args[0], err))
 	}
-	if err := v.print(report, func(w io.Writer) { writeReport(w, report) }); err != nil {
+	result := verifyResult{Report: report}
+	if ask.given() && report.Healthy {
+		if result.Kafka, err = judgeKafka(ctx, ask, src, nil, v.kafka.accept); err != nil {
+			return withCode(CodeFailed, fmt.Errorf("verify %s: %w", args[0], err))
+		}
+	}
+	if err := v.print(result, result.text); err != nil {
 		return err
 	}
 	if f, damaged := report.Worst(); damaged {
 		return withCode(CodeFinding, fmt.Errorf("%s is damaged: %s %s", args[0], f.Path, f.Message))
 	}
+	if err := unfit(result.Kafka); err != nil {
+		return fmt.Errorf("%s would not go on with its Kafka sources: %w", args[0], err)
+	}
 	return withCode(CodeFailed, v.writeManifest(ctx, src))
+}
+
+// verifyResult is the report and, if brokers were asked, what they said.
+type verifyResult struct {
+	*checkpoint.Report
+	Kafka []kafka.Finding `json:"kafka,omitempty"`
+}
+
+func (r verifyResult) text(w io.Writer) {
+	writeReport(w, r.Report)
+	writeKafka(w, r.Kafka)
+}
+
+// brokers are asked only if that is wanted: a root can be judged without them.
+func (v *verifyCommand) brokers() (*brokers, error) {
+	c, err := v.config()
+	if err != nil {
+		return nil, err
+	}
+	ask, err := v.kafka.open(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case v.ask && !ask.given():
+		return nil, usage("--kafka is given and there are no brokers; set --kafka-brokers, or sources.kafka in the file of --config")
+	case !v.ask && v.kafka.brokers == "":
+		return &brokers{}, nil
+	}
+	return ask, nil
 }
 
 // open opens a root on a file system or in a bucket, and says where it is.

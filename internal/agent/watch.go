@@ -34,6 +34,8 @@ type watchCommand struct {
 	stallAfter  time.Duration
 	mounted     string
 	pointsEvery time.Duration
+	kafka       kafkaFlags
+	lagEvery    time.Duration
 }
 
 func (a *agent) watchCommand() *cobra.Command {
@@ -67,6 +69,8 @@ Exit code: 0 after a signal, 1 when the address cannot be served.`,
 	flags.DurationVar(&c.stallAfter, "stall-after", 5*time.Minute, "how long a batch may be under way")
 	flags.StringVar(&c.mounted, "mounted", "", "directory with mounted Secrets and ConfigMaps as KIND/NAME, of which digests are shown")
 	flags.DurationVar(&c.pointsEvery, "points-every", 15*time.Minute, "time between two listings of the recovery points; 0: never")
+	c.kafka.add(flags)
+	flags.DurationVar(&c.lagEvery, "lag-every", 15*time.Second, "time between two readings of the lag behind Kafka, if brokers are given")
 	return cmd
 }
 
@@ -90,7 +94,7 @@ func (c *watchCommand) check() error {
 		flag  string
 		value time.Duration
 	}{
-		{"fastest", c.pace.Fastest}, {"slowest", c.pace.Slowest}, {"verify-every", c.pace.Shallow}, {"deep-every", c.pace.Deep}, {"stall-after", c.stallAfter},
+		{"fastest", c.pace.Fastest}, {"slowest", c.pace.Slowest}, {"verify-every", c.pace.Shallow}, {"deep-every", c.pace.Deep}, {"stall-after", c.stallAfter}, {"lag-every", c.lagEvery},
 	} {
 		if span.value <= 0 {
 			return usage("--%s is %s; allowed is a duration longer than 0s", span.flag, span.value)
@@ -121,7 +125,10 @@ func (c *watchCommand) watcher() (*watcher, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	w := &watcher{log: c.changes(), now: time.Now, deepLevel: c.deepLevel, mounted: c.mounted, pointsEvery: c.pointsEvery, stallAfter: c.stallAfter, stopWithin: stopWithin}
+	w := &watcher{log: c.changes(), now: time.Now, deepLevel: c.deepLevel, mounted: c.mounted, pointsEvery: c.pointsEvery, stallAfter: c.stallAfter, stopWithin: stopWithin, lagEvery: c.lagEvery}
+	if w.kafka, err = c.kafka.open(conf); err != nil {
+		return nil, err
+	}
 	if err := c.place(conf, w); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ type watcher struct {
 	mounted     string
 	pointsEvery time.Duration
 	stopWithin  time.Duration
+	lagEvery    time.Duration
+	// kafka is asked for the lag. Of the goroutine that does.
+	kafka *brokers
 	// points lists the recovery points; nil: there is no bucket.
 	points func(ctx context.Context) watch.Points
 

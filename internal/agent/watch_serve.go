@@ -58,6 +58,7 @@ func (w *watcher) start(ctx context.Context) <-chan struct{} {
 	group.Go(func() { w.verify(ctx) })
 	group.Go(func() { w.digest(ctx) })
 	group.Go(func() { w.list(ctx) })
+	group.Go(func() { w.behind(ctx) })
 	done := make(chan struct{})
 	go func() {
 		group.Wait()

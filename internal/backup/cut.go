@@ -35,6 +35,8 @@ type Topic struct {
 	ID    string          `json:"id,omitempty"`
 	Begin map[int32]int64 `json:"begin,omitempty"`
 	End   map[int32]int64 `json:"end,omitempty"`
+	// Unknown says why something is missing here.
+	Unknown string `json:"unknown,omitempty"`
 }
 
 // RootInfo describes one query root as it was when the cut was taken.

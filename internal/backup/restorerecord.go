@@ -38,7 +38,9 @@ type RestoreRecord struct {
 	Place string `json:"place,omitempty"`
 	// Rewritten are the files, below the target, that are not as the point has them:
 	// they named the place that the root was at before.
-	Rewritten   []string  `json:"rewritten,omitempty"`
+	Rewritten []string `json:"rewritten,omitempty"`
+	// Accepted are findings that somebody has said to be no obstacle.
+	Accepted    []string  `json:"accepted,omitempty"`
 	Files       int64     `json:"files"`
 	Bytes       int64     `json:"bytes"`
 	StartedAt   time.Time `json:"startedAt"`

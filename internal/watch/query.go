@@ -134,7 +134,7 @@ func (q *Query) VerifyFailed(at time.Time, err error) {
 // Lagged takes a reading of the lag behind Kafka.
 func (q *Query) Lagged(l Lag) {
 	if l.Error != "" && q.lag != nil {
-		l.Records, l.Topics, l.At = q.lag.Records, q.lag.Topics, q.lag.At
+		l.Batch, l.Records, l.Topics, l.At = q.lag.Batch, q.lag.Records, q.lag.Topics, q.lag.At
 	}
 	q.lag = &l
 }

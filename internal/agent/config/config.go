@@ -19,6 +19,15 @@ import (
 // the spec names a Secret with one.
 const CAFile = "/etc/sparkpipeline/ca/ca.crt"
 
+// Where the Secrets of spec.sources.kafka are mounted. The last one holds the files
+// mechanism, username and password.
+const (
+	KafkaCAFile   = "/etc/sparkpipeline/kafka/ca/ca.crt"
+	KafkaCertFile = "/etc/sparkpipeline/kafka/client/tls.crt"
+	KafkaKeyFile  = "/etc/sparkpipeline/kafka/client/tls.key"
+	KafkaSASLDir  = "/etc/sparkpipeline/kafka/sasl"
+)
+
 // Config of the agent of one pipeline.
 type Config struct {
 	Pipeline Identity `json:"pipeline"`

@@ -38,6 +38,9 @@ func cronjobs(in Input) ([]Object, error) {
 	return out, nil
 }
 
+// asksKafka says whether a command records or judges what brokers say.
+func asksKafka(command string) bool { return command == "backup" || command == "drill" }
+
 type mount struct {
 	claim, name, path string
 	readOnly          bool
@@ -60,6 +63,10 @@ func cronjob(in Input, command string, schedule v1alpha1.CronSchedule, seconds i
 	if m != nil {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: m.readOnly})
 		volumes = append(volumes, claimVolume(m.name, m.claim, m.readOnly))
+	}
+	if asksKafka(command) {
+		kafkaVolumes, kafkaMounts := kafkaSecrets(p)
+		volumes, c.VolumeMounts = append(volumes, kafkaVolumes...), append(c.VolumeMounts, kafkaMounts...)
 	}
 	// The files are Spark's: its group may read them.
 	security := podSecurity(sparkUser)

@@ -151,10 +151,13 @@ func TestKafka(t *testing.T) {
 		in := caseNamed(t, "minimal")
 		in.Pipeline.Spec.Sources.Kafka = &v1alpha1.KafkaSource{BootstrapServers: c.servers}
 		in.Pipeline.Spec.Network.Egress.Kafka = c.ranges
-		_, egress := flows(t, in, "executor")
-		want := slices.Concat([]string{dns, anywhere}, c.want, []string{"driver:7078,7079", "executor:7079"})
-		if diff := difference(want, egress); diff != "" {
-			t.Errorf("%s:\n%s", c.what, diff)
+		// The agent asks the brokers too: backups, restores and the watch.
+		for role, more := range map[string][]string{"executor": {"driver:7078,7079", "executor:7079"}, "agent": {"10.0.0.10/32:6443"}, "watch": nil} {
+			_, egress := flows(t, in, role)
+			want := slices.Concat([]string{dns, anywhere}, c.want, more)
+			if diff := difference(want, egress); diff != "" {
+				t.Errorf("%s: %s:\n%s", c.what, role, diff)
+			}
 		}
 	}
 }

@@ -156,6 +156,9 @@ func fromSpec(in desired.Input) []string {
 	if o.CASecret != nil {
 		out = append(out, "Secret "+o.CASecret.Name)
 	}
+	if k := in.Pipeline.Spec.Sources.Kafka; k != nil {
+		out = append(out, "Secret "+k.SASLSecret.Name, "Secret "+k.TLS.CASecret.Name, "Secret "+k.TLS.ClientSecret.Name)
+	}
 	for _, e := range in.Pipeline.Spec.Application.Env {
 		if e.ValueFrom != nil {
 			out = append(out, "Secret "+e.ValueFrom.SecretKeyRef.Name)

@@ -67,6 +67,8 @@ func watch(in Input) ([]Object, error) {
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: true})
 		volumes = append(volumes, claimVolume(m.name, m.claim, true))
 	}
+	kafkaVolumes, kafkaMounts := kafkaSecrets(p)
+	volumes, c.VolumeMounts = append(volumes, kafkaVolumes...), append(c.VolumeMounts, kafkaMounts...)
 	for i, s := range sources {
 		volume, mount := s.mount(i)
 		volumes, c.VolumeMounts = append(volumes, volume), append(c.VolumeMounts, mount)

@@ -680,6 +680,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: caSecret
       type:
         namedType: dev.sparkpipeline.operator.api.v1alpha1.SecretReference
+    - name: clientSecret
+      type:
+        namedType: dev.sparkpipeline.operator.api.v1alpha1.SecretReference
 - name: dev.sparkpipeline.operator.api.v1alpha1.LabelValue
   scalar: string
 - name: dev.sparkpipeline.operator.api.v1alpha1.MaintenanceWindow

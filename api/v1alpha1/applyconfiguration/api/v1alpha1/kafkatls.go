@@ -12,6 +12,9 @@ type KafkaTLSApplyConfiguration struct {
 	// caSecret holds the certificate authority under the key ca.crt. Absent:
 	// the system's authorities.
 	CASecret *SecretReferenceApplyConfiguration `json:"caSecret,omitempty"`
+	// clientSecret holds a certificate that the brokers ask for, under the keys
+	// tls.crt and tls.key.
+	ClientSecret *SecretReferenceApplyConfiguration `json:"clientSecret,omitempty"`
 }
 
 // KafkaTLSApplyConfiguration constructs a declarative configuration of the KafkaTLS type for use with
@@ -25,5 +28,13 @@ func KafkaTLS() *KafkaTLSApplyConfiguration {
 // If called multiple times, the CASecret field is set to the value of the last call.
 func (b *KafkaTLSApplyConfiguration) WithCASecret(value *SecretReferenceApplyConfiguration) *KafkaTLSApplyConfiguration {
 	b.CASecret = value
+	return b
+}
+
+// WithClientSecret sets the ClientSecret field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ClientSecret field is set to the value of the last call.
+func (b *KafkaTLSApplyConfiguration) WithClientSecret(value *SecretReferenceApplyConfiguration) *KafkaTLSApplyConfiguration {
+	b.ClientSecret = value
 	return b
 }
