@@ -111,7 +111,6 @@ var codeOfCause = []struct {
 	cause error
 	code  int
 }{
-	{backup.ErrOvertaken, CodeOvertaken},
 	{backup.ErrNested, CodeNestedRoots},
 	{backup.ErrNothing, CodeEmptyRoot},
 	{backup.ErrNoPoint, CodeNoPoint},
@@ -143,6 +142,10 @@ func CodeOf(err error) int {
 	}
 	if _, ok := errors.AsType[*backup.NewerFormatError](err); ok {
 		return CodeNewerFormat
+	}
+	// A file that changes under the hands of a transfer breaks that too.
+	if errors.Is(err, backup.ErrOvertaken) {
+		return CodeOvertaken
 	}
 	if code, ok := codeOfKind[objectstore.KindOf(err)]; ok {
 		return code

@@ -48,7 +48,7 @@ func (l listing) isRoot() bool { return l.metadata && slices.Contains(l.folders,
 func discover(ctx context.Context, at location) ([]string, error) {
 	top, err := at.look(ctx, ".")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, withCode(CodeNotCheckpoint, fmt.Errorf("look for query roots: %w", err))
+		return nil, withCode(CodeNotCheckpoint, fmt.Errorf("look for query roots: %w; correct --root, or checkpoint in the spec", err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look for query roots: %w", err)
@@ -60,9 +60,9 @@ func discover(ctx context.Context, at location) ([]string, error) {
 	case len(roots) > 0:
 		return roots, nil
 	case top.empty:
-		return nil, withCode(CodeEmptyRoot, fmt.Errorf("%s is empty: there is no query root to back up", at.place(".")))
+		return nil, withCode(CodeEmptyRoot, fmt.Errorf("%s is empty: there is no query root to back up; start the query first, or correct --root or checkpoint in the spec", at.place(".")))
 	default:
-		return nil, withCode(CodeNotCheckpoint, fmt.Errorf("%s holds no query root: no directory in it has a file metadata beside a directory offsets", at.place(".")))
+		return nil, withCode(CodeNotCheckpoint, fmt.Errorf("%s holds no query root: no directory in it has a file metadata beside a directory offsets; correct --root, or checkpoint in the spec", at.place(".")))
 	}
 }
 

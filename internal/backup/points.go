@@ -150,6 +150,8 @@ type Selector struct {
 // ErrNoPoint and says why the newest ones did not fit.
 func Select(points []Point, s Selector) (*Point, error) {
 	var reasons []string
+	// newer is of a point that may well fit, for an agent that can read it.
+	var newer *NewerFormatError
 	for i := len(points) - 1; i >= 0; i-- {
 		p := &points[i]
 		if s.ID != "" && p.ID != s.ID {
@@ -159,9 +161,15 @@ func Select(points []Point, s Selector) (*Point, error) {
 		if reason == "" {
 			return p, nil
 		}
+		if e, ok := errors.AsType[*NewerFormatError](p.Err); ok && newer == nil {
+			newer = e
+		}
 		if len(reasons) < 3 {
 			reasons = append(reasons, p.ID+" "+reason)
 		}
+	}
+	if newer != nil {
+		return nil, fmt.Errorf("%w this agent: %w", ErrNoPoint, newer)
 	}
 	if len(reasons) == 0 {
 		reasons = append(reasons, fmt.Sprintf("%d points are there", len(points)))

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -182,8 +183,34 @@ func (c *copier) sendLarge(ctx context.Context, it *item) error {
 	if c.unchanged(it) {
 		return nil
 	}
-	it.object, err = c.put(ctx, body, it.file.Size, it.sum, 1)
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	watched := &shortening{ReaderAt: body, size: it.file.Size, found: stop}
+	it.object, err = c.put(sending, watched, it.file.Size, it.sum, 1)
+	if n := watched.at.Load(); n > 0 && ctx.Err() == nil {
+		return changed(it, n-1)
+	}
 	return errors.Join(err, stillSame(it, r))
+}
+
+// shortening notices that a file ends before its size. The store's client would take
+// that for a connection that broke, and try again for minutes.
+type shortening struct {
+	io.ReaderAt
+	size int64
+	// at is one more than where the file ended; 0: it did not.
+	at    atomic.Int64
+	found func()
+}
+
+// ReadAt implements io.ReaderAt.
+func (s *shortening) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.ReaderAt.ReadAt(p, off)
+	if end := off + int64(n); errors.Is(err, io.EOF) && end < s.size {
+		s.at.Store(end + 1)
+		s.found()
+	}
+	return n, err
 }
 
 // unchanged takes the earlier content when the hash proves it equal.
