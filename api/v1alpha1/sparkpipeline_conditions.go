@@ -21,6 +21,12 @@ const (
 	// ConditionBackupConfigured says that state is backed up, on a schedule that
 	// meets the objectives.
 	ConditionBackupConfigured = "BackupConfigured"
+	// ConditionBucketsAccessible says that the credentials of the pipeline may do in
+	// each of its buckets what is asked of them.
+	ConditionBucketsAccessible = "BucketsAccessible"
+	// ConditionCheckpointSound says that the watch has found no fault in the state:
+	// no second writer, no damage, no older copy in its place.
+	ConditionCheckpointSound = "CheckpointSound"
 	// ConditionReconciling is True while the operator works or waits for a
 	// machine.
 	ConditionReconciling = "Reconciling"
@@ -106,6 +112,20 @@ const (
 	ReasonBackupScheduled = "Scheduled"
 	// ReasonNoBucket: spec.objectStore.buckets.backups is empty.
 	ReasonNoBucket = "NoBucket"
+	// ReasonCheckPassed: no right is missing in any bucket.
+	ReasonCheckPassed = "CheckPassed"
+	// ReasonCheckPending: the check of the buckets has not said anything yet.
+	ReasonCheckPending = "CheckPending"
+	// ReasonCheckFailed: a bucket is not there, or a right is missing.
+	ReasonCheckFailed = "CheckFailed"
+	// ReasonSound: the watch has found no fault. Its other reasons are those of the
+	// watch: SecondWriter, Damaged, Replaced, Older, OtherOwner.
+	ReasonSound = "Sound"
+	// ReasonNotWatched: nothing watches the checkpoint, or it has nothing to tell.
+	ReasonNotWatched = "NotWatched"
+	// ReasonNoBuckets: the spec names no bucket.
+	ReasonNoBuckets = "NoBuckets"
+
 	// ReasonObjectiveMissed: schedules or retention cannot meet the objectives.
 	ReasonObjectiveMissed = "ObjectiveMissed"
 )

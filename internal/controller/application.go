@@ -62,6 +62,12 @@ func (r *Reconciler) look(ctx context.Context, p *v1alpha1.SparkPipeline, pass *
 		return nil, err
 	}
 	pass.Resolved = r.resolve(p)
+	if pass.LastBackup, err = r.observer().LastBackup(ctx, p); err != nil {
+		return nil, err
+	}
+	if pass.Report, err = r.watched(ctx, p); err != nil {
+		return nil, err
+	}
 	s.input, err = r.input(ctx, p, s, pass.Resolved)
 	if err != nil {
 		return nil, err

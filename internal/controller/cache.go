@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,16 +30,14 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 	if err != nil {
 		return cache.Options{}, err
 	}
-	spark, err := exists(desired.LabelPipeline)
-	if err != nil {
-		return cache.Options{}, err
-	}
 	o := cache.Options{
 		DefaultLabelSelector: children,
 		DefaultTransform:     apply.Trim,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.SparkPipeline{}:    {Label: labels.Everything(), Transform: cache.TransformStripManagedFields()},
-			&corev1.Pod{}:                {Label: spark, Transform: observe.TrimPod},
+			&corev1.Pod{}:                {Transform: observe.TrimPod},
+			&batchv1.CronJob{}:           {Transform: orMetadata(observe.TrimCronJob)},
+			&batchv1.Job{}:               {Transform: orMetadata(observe.TrimJob)},
 			&appsv1.StatefulSet{}:        {Label: labels.Everything(), Transform: observe.TrimStatefulSet},
 			&sparkapi.SparkApplication{}: {Transform: observe.TrimApplication},
 		},
@@ -62,6 +61,17 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 		Namespaces: map[string]cache.Config{metav1.NamespaceDefault: {}},
 	}
 	return o, nil
+}
+
+// orMetadata trims whole objects of a kind by trim and their metadata as that of
+// every child: a transform is for all forms in which a kind is watched.
+func orMetadata(trim func(any) (any, error)) func(any) (any, error) {
+	return func(o any) (any, error) {
+		if _, ok := o.(*metav1.PartialObjectMetadata); ok {
+			return apply.Trim(o)
+		}
+		return trim(o)
+	}
 }
 
 // exists selects objects that have a label, whatever its value.

@@ -144,7 +144,21 @@ func (r *Reconciler) applyChildren(ctx context.Context, p *v1alpha1.SparkPipelin
 	out.complete = err == nil
 	pass.Applied = true
 	r.account(ctx, p, s, &out, pass)
+	if checked := r.checked(ctx, children, pass); err == nil {
+		err = checked
+	}
 	return out, err
+}
+
+// checked reads what the check of the buckets has said.
+func (r *Reconciler) checked(ctx context.Context, children []desired.Child, pass *status.Pass) error {
+	i := slices.IndexFunc(children, func(c desired.Child) bool { return c.Name == desired.ChildCheck })
+	if i < 0 {
+		return nil
+	}
+	check, err := r.observer().Check(ctx, client.ObjectKeyFromObject(children[i].Object))
+	pass.Buckets = &status.BucketCheck{Passed: check.Passed, Pending: check.Pending || err != nil, Message: check.Message}
+	return err
 }
 
 // account sorts the results into what the status tells.

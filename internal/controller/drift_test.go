@@ -40,6 +40,7 @@ var edits = map[string]string{
 	"Deployment":              `{"spec":{"replicas":0}}`,
 	"HorizontalPodAutoscaler": `{"spec":{"maxReplicas":99}}`,
 	"Issuer":                  `{"spec":{"selfSigned":null}}`,
+	"Job":                     `{"spec":{"backoffLimit":1}}`,
 	"LimitRange":              `{"spec":{"limits":[]}}`,
 	"Namespace":               `{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"privileged"}}}`,
 	"NetworkPolicy":           `{"spec":{"policyTypes":["Ingress"],"ingress":[{}],"egress":null}}`,
@@ -129,7 +130,9 @@ var drifts = []struct {
 		}
 		return []string{"GET", "PATCH"}
 	}, nil},
-	{"deleted", func(ctx context.Context, c v1alpha1.ChildStatus) { Expect(admin.Delete(ctx, child(c))).To(Succeed()) },
+	{"deleted", func(ctx context.Context, c v1alpha1.ChildStatus) {
+		Expect(admin.Delete(ctx, child(c), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+	},
 		func(v1alpha1.ChildStatus) []string { return []string{"GET", "PATCH"} }, []string{"Namespace", "PersistentVolumeClaim"}},
 }
 
@@ -250,7 +253,7 @@ var _ = Describe("drift of every kind of child", Ordered, func() {
 			case "Secret":
 				Expect(admin.Delete(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name}})).To(Succeed())
 			case "PersistentVolumeClaim":
-				Expect(admin.Delete(ctx, child(c))).To(Succeed())
+				Expect(admin.Delete(ctx, child(c), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 				claims++
 			}
 		}

@@ -249,7 +249,7 @@ var _ = Describe("optional APIs", Ordered, func() {
 				if kindsIn(names)[c.Kind] == "" {
 					continue
 				}
-				Expect(admin.Delete(ctx, child(c))).To(Succeed())
+				Expect(admin.Delete(ctx, child(c), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 				Eventually(get(c)).Should(HaveField("UID", Not(Equal(c.UID))))
 			}
 			issued()

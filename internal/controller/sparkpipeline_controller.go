@@ -58,6 +58,8 @@ type Reconciler struct {
 	APIs *APIs
 	// Engine remembers the writes to children that caches have not shown yet.
 	Engine *apply.Engine
+	// Reports of the watches of checkpoints; nil: none is asked.
+	Reports *Reports
 	// Metrics are the operator's own gauges.
 	Metrics *Metrics
 
@@ -205,6 +207,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p, next *v1alpha1.SparkPip
 func (r *Reconciler) forget(key client.ObjectKey) {
 	r.writes.forget(key)
 	r.Metrics.forget(key)
+	r.Reports.forget(key)
 }
 
 // observer reads the caches.

@@ -214,7 +214,7 @@ var _ = Describe("a SparkPipeline", func() {
 				continue
 			}
 			By("deleting " + c.Kind + " " + c.Name)
-			Expect(admin.Delete(ctx, child(c))).To(Succeed())
+			Expect(admin.Delete(ctx, child(c), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 			Eventually(get(c)).Should(HaveField("UID", Not(Equal(c.UID))))
 			if c.Kind == "Deployment" {
 				historyServerRuns(p)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -56,6 +57,14 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("make the controller: %w", err)
 	}
 	w := watcher{cache: mgr.GetCache(), controller: c, apis: r.APIs, engine: r.Engine}
+	if r.Reports != nil {
+		if err := mgr.Add(r.Reports); err != nil {
+			return fmt.Errorf("add the reader of reports: %w", err)
+		}
+		if err := c.Watch(source.Channel(r.Reports.wake, &handler.EnqueueRequestForObject{})); err != nil {
+			return fmt.Errorf("watch reports: %w", err)
+		}
+	}
 	return w.all(r.ClusterWide)
 }
 
@@ -74,7 +83,7 @@ func (w watcher) all(clusterWide bool) error {
 		source.Kind(w.cache, &v1alpha1.SparkPipeline{}, &handler.TypedEnqueueRequestForObject[*v1alpha1.SparkPipeline]{},
 			predicate.Or(predicate.TypedGenerationChangedPredicate[*v1alpha1.SparkPipeline]{},
 				predicate.TypedAnnotationChangedPredicate[*v1alpha1.SparkPipeline]{})),
-		source.Kind(w.cache, &corev1.Pod{}, handler.TypedEnqueueRequestsFromMapFunc(ofSparkPod)),
+		source.Kind(w.cache, &corev1.Pod{}, handler.TypedEnqueueRequestsFromMapFunc(ofPod)),
 		source.Kind(w.cache, &appsv1.StatefulSet{}, handler.TypedEnqueueRequestsFromMapFunc(ofExecutorSet)),
 	}
 	if clusterWide {
@@ -112,6 +121,12 @@ func views(gvk schema.GroupVersionKind) []client.Object {
 	meta, full := &metav1.PartialObjectMetadata{}, &unstructured.Unstructured{}
 	meta.SetGroupVersionKind(gvk)
 	full.SetGroupVersionKind(gvk)
+	switch gvk {
+	case batchv1.SchemeGroupVersion.WithKind("CronJob"):
+		return []client.Object{meta, &batchv1.CronJob{}}
+	case batchv1.SchemeGroupVersion.WithKind("Job"):
+		return []client.Object{meta, &batchv1.Job{}}
+	}
 	if observe.HasReadiness(gvk.GroupKind()) {
 		return []client.Object{meta, full}
 	}
@@ -158,6 +173,10 @@ func (w watcher) children(gvk schema.GroupVersionKind) error {
 			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*sparkapi.SparkApplication]), applicationChanged{})
 		case *metav1.PartialObjectMetadata:
 			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*metav1.PartialObjectMetadata]), childChanged{engine: w.engine})
+		case *batchv1.CronJob:
+			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*batchv1.CronJob]), backedUp{})
+		case *batchv1.Job:
+			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*batchv1.Job]), succeeded{})
 		case *unstructured.Unstructured:
 			s = source.Kind(w.cache, view, handler.TypedEnqueueRequestsFromMapFunc(ofChild[*unstructured.Unstructured]), readinessChanged{})
 		}
@@ -178,9 +197,14 @@ func ofChild[T client.Object](_ context.Context, o T) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}}
 }
 
-// ofSparkPod names the pipeline that a pod of Spark belongs to. kubeflow copies
-// the labels of the SparkApplication onto it.
-func ofSparkPod(ctx context.Context, pod *corev1.Pod) []reconcile.Request { return ofChild(ctx, pod) }
+// ofPod names the pipeline that a pod belongs to. kubeflow copies the labels of
+// the SparkApplication onto those of Spark; those of the agent name it themselves.
+func ofPod(ctx context.Context, pod *corev1.Pod) []reconcile.Request {
+	if workload := pod.Labels[desired.LabelWorkload]; workload != "" {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: pod.Labels[desired.LabelPipelineNamespace], Name: workload}}}
+	}
+	return ofChild(ctx, pod)
+}
 
 // ofExecutorSet names the pipeline of Spark's stateful set, which has no labels
 // of its own: its pods' template has.
@@ -256,6 +280,24 @@ type readinessChanged struct {
 
 func (readinessChanged) Update(e event.TypedUpdateEvent[*unstructured.Unstructured]) bool {
 	return observe.Waiting(e.ObjectOld) != observe.Waiting(e.ObjectNew)
+}
+
+// backedUp lets through a backup that succeeded.
+type backedUp struct {
+	predicate.TypedFuncs[*batchv1.CronJob]
+}
+
+func (backedUp) Update(e event.TypedUpdateEvent[*batchv1.CronJob]) bool {
+	return !e.ObjectOld.Status.LastSuccessfulTime.Equal(e.ObjectNew.Status.LastSuccessfulTime)
+}
+
+// succeeded lets through that a Job has.
+type succeeded struct {
+	predicate.TypedFuncs[*batchv1.Job]
+}
+
+func (succeeded) Update(e event.TypedUpdateEvent[*batchv1.Job]) bool {
+	return e.ObjectOld.Status.Succeeded != e.ObjectNew.Status.Succeeded
 }
 
 // applicationChanged lets through changes of a SparkApplication that a decision

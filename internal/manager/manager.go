@@ -66,6 +66,9 @@ func New(api *rest.Config, o Options) (ctrl.Manager, error) {
 		APIs: apis, Metrics: gauges, ClusterWide: len(o.namespaces()) == 0,
 		Engine: apply.NewEngine(mgr.GetClient(), mgr.GetCache(), mgr.GetAPIReader()),
 	}
+	if o.ReadWatch {
+		r.Reports = controller.NewReports()
+	}
 	if err := r.SetupWithManager(mgr, controller.Options{Workers: o.Workers}); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	JMXImage            string
 	VeleroNamespace     string
 	PrometheusNamespace string
+	OperatorNamespace   string
+	ReadWatch           bool
 	Placement           string
 	PlacementFile       string
 	QuotaCeiling        string
@@ -70,6 +72,8 @@ func (o *Options) Bind(fs *flag.FlagSet) {
 	fs.StringVar(&o.JMXImage, "jmx-image", "", "Image that holds the JMX exporter's jar at /jmx_prometheus_javaagent.jar, for spec.monitoring.jmx Injected.")
 	fs.StringVar(&o.VeleroNamespace, "velero-namespace", "velero", "Namespace in which Velero looks for Schedules. With --namespaces it must be among them, or there are none.")
 	fs.StringVar(&o.PrometheusNamespace, "prometheus-namespace", "", "Namespace of the cluster's Prometheus. Empty: any namespace may scrape.")
+	fs.StringVar(&o.OperatorNamespace, "operator-namespace", os.Getenv("OPERATOR_NAMESPACE"), "Namespace that the operator runs in, which policies let in. Default: the environment variable OPERATOR_NAMESPACE.")
+	fs.BoolVar(&o.ReadWatch, "read-watch", true, "Ask the pods that watch checkpoints, over HTTP, how the streams get on. Without it status.progress is Unknown.")
 	fs.StringVar(&o.Placement, "placement", "none", "Preset of labels and tolerations for kinds of nodes: none, eks, gke, aks or karpenter.")
 	fs.StringVar(&o.PlacementFile, "placement-file", "", "YAML file that maps OnDemand and Spot to nodeSelector and tolerations. It replaces the preset.")
 	fs.StringVar(&o.QuotaCeiling, "quota-ceiling", "pods=1000,cpu=2000,memory=4Ti,storage=20Ti", "The most that spec.quota of one pipeline may ask for.")
@@ -104,10 +108,10 @@ func (o Options) defaults() (desired.Defaults, error) {
 	}
 	return desired.Defaults{
 		AgentImage: o.AgentImage, JMXImage: o.JMXImage, VeleroNamespace: velero,
-		PrometheusNamespace: o.PrometheusNamespace,
+		PrometheusNamespace: o.PrometheusNamespace, OperatorNamespace: o.OperatorNamespace,
 		DedicatedNamespaces: o.DedicatedNamespaces && len(o.namespaces()) == 0,
 		QuotaCeiling:        ceiling, Placement: placement,
-		Guard: true, AgentCommands: []string{"archive", "backup", "watch"},
+		Guard: true, AgentCommands: []string{"archive", "backup", "check", "watch"},
 	}, nil
 }
 

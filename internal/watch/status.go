@@ -19,6 +19,7 @@ type Status struct {
 	// Ready: there is no problem.
 	Ready    bool      `json:"ready"`
 	Problems []Problem `json:"problems"`
+	Progress Progress  `json:"progress"`
 	// Owner is what the record in the checkpoint says; absent: there is none.
 	Owner   *Owner        `json:"owner,omitempty"`
 	Queries []QueryStatus `json:"queries"`

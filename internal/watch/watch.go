@@ -97,7 +97,7 @@ func (w *Watch) Problems(now time.Time) []Problem {
 func (w *Watch) Status(now time.Time) Status {
 	s := Status{FormatVersion: FormatVersion, At: now.UTC(), Problems: w.Problems(now), Owner: clone(w.owner),
 		Queries: []QueryStatus{}, Dropped: w.dropped, Mounted: clone(w.mounted), Points: clone(w.points)}
-	s.Ready = len(s.Problems) == 0
+	s.Ready, s.Progress = len(s.Problems) == 0, w.Progress(now)
 	for _, q := range w.queries {
 		s.Queries = append(s.Queries, q.Status(now))
 	}

@@ -202,7 +202,7 @@ func running(w Wanted, f Facts, limits Limits, now time.Time) Decision {
 	case sparkapi.StateSubmitted, sparkapi.StateResuming:
 		d.Reason, d.Message = v1alpha1.ReasonStarting, "waits until the driver runs"
 		if f.DriverWaits != "" {
-			d.Message = "waits until a node takes the driver's pod: " + f.DriverWaits
+			d.Message = "the driver's pod cannot start: " + f.DriverWaits
 		}
 	case sparkapi.StateFailed:
 		if f.GuardRefusal != "" {

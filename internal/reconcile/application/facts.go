@@ -70,7 +70,8 @@ type Facts struct {
 	// GuardRefusal says why the guard does not let this application's driver
 	// start; empty when it does, or has not said.
 	GuardRefusal string
-	// DriverWaits says why no node takes the driver's pod; empty when one has.
+	// DriverWaits says what keeps the driver's pod from starting and will not pass
+	// by itself; empty when nothing does.
 	DriverWaits string
 }
 

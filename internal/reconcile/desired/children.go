@@ -73,6 +73,7 @@ var children = []child{
 	{name: "alertmanager", owns: owns(&monitoringv1alpha1.AlertmanagerConfig{}), wave: waveRest, build: alertmanager},
 	{name: "dashboard", owns: owns(&corev1.ConfigMap{}), wave: waveRest, build: dashboard},
 	{name: "cronjobs", owns: owns(&batchv1.CronJob{}), wave: waveRest, build: cronjobs},
+	{name: "check", owns: owns(&batchv1.Job{}), wave: waveRest, aside: true, build: check},
 	{name: "watch", owns: owns(&appsv1.Deployment{}), wave: waveRest, aside: true, build: watch},
 	{name: "velero", owns: owns(kind(veleroKind)), wave: waveRest, build: velero},
 	{name: "revision", owns: owns(&appsv1.ControllerRevision{}), wave: waveRest, build: revision},

@@ -22,6 +22,8 @@ type Defaults struct {
 	// PrometheusNamespace is where the scrapers of the cluster run. Empty: any
 	// namespace may scrape.
 	PrometheusNamespace string
+	// OperatorNamespace is where the operator runs. Empty: it asks no watch.
+	OperatorNamespace string
 	// DedicatedNamespaces allows spec.namespace.
 	DedicatedNamespaces bool
 	// QuotaCeiling bounds what spec.quota may ask for.

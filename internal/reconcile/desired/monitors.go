@@ -33,7 +33,7 @@ func monitors(in Input) ([]Object, error) {
 	if watches(in) {
 		agent := &monitoringv1.PodMonitor{ObjectMeta: monitoringMeta(in), Spec: monitoringv1.PodMonitorSpec{
 			Selector:            *selects(componentLabels(p, componentWatch)),
-			PodMetricsEndpoints: []monitoringv1.PodMetricsEndpoint{{PortNumber: new(int32(portWatch)), Path: "/metrics", Interval: interval}},
+			PodMetricsEndpoints: []monitoringv1.PodMetricsEndpoint{{PortNumber: new(int32(PortWatch)), Path: "/metrics", Interval: interval}},
 		}}
 		agent.Name += "-" + commandWatch
 		out = append(out, agent)

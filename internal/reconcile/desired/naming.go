@@ -14,7 +14,9 @@ import (
 // Labels and annotations. Inventory labels (pipeline and pipeline-namespace) say
 // whose child an object is; they never go into the templates of pods or jobs.
 // kubeflow copies the labels of a SparkApplication onto driver and executors, so
-// these carry LabelPipeline too, and spark-role tells them from all others.
+// these carry LabelPipeline too, and spark-role tells them from all others. Pods
+// of the agent that the operator looks at carry LabelPipelineNamespace, which alone
+// makes nothing a child.
 const (
 	// LabelPipeline holds the name of the SparkPipeline.
 	LabelPipeline = "sparkpipeline.dev/pipeline"
@@ -26,6 +28,8 @@ const (
 	// LabelWorkload holds the name of the pipeline on pods of the operator's own
 	// making. It is no inventory label: pods of jobs are nobody's children.
 	LabelWorkload = "sparkpipeline.dev/workload"
+	// labelName is on the pods of the operator.
+	labelName = "app.kubernetes.io/name"
 	// LabelManagedBy is the recommended label of Kubernetes.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is its value on all children.
@@ -86,6 +90,14 @@ func sparkSelector(p *v1alpha1.SparkPipeline, role string) map[string]string {
 // own making.
 func componentLabels(p *v1alpha1.SparkPipeline, component string) map[string]string {
 	return map[string]string{LabelWorkload: p.Name, LabelComponent: component}
+}
+
+// observedLabels are componentLabels of pods that the operator looks at: its cache
+// holds them.
+func observedLabels(p *v1alpha1.SparkPipeline, component string) map[string]string {
+	labels := componentLabels(p, component)
+	labels[LabelPipelineNamespace] = p.Namespace
+	return labels
 }
 
 // identityHash tells pipelines of the same name apart where their children meet

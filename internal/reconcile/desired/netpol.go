@@ -54,7 +54,7 @@ func netpol(in Input) ([]Object, error) {
 		policy(in, "agent", componentLabels(p, componentAgent), nil, slices.Concat(data, api)),
 	}
 	if watches(in) {
-		out = append(out, policy(in, "watch", componentLabels(p, componentWatch), scrape(portWatch), data))
+		out = append(out, policy(in, "watch", componentLabels(p, componentWatch), append(scrape(PortWatch), fromOperator(in, PortWatch)...), data))
 	}
 	if p.Spec.HistoryServer.State == v1alpha1.StateEnabled {
 		out = append(out, policy(in, "history", componentLabels(p, componentHistory), nil, nil))
@@ -116,6 +116,17 @@ func fromScrapers(in Input) func(numbers ...int32) []networkingv1.NetworkPolicyI
 		return []networkingv1.NetworkPolicyIngressRule{{
 			From: []networkingv1.NetworkPolicyPeer{{NamespaceSelector: anywhere}}, Ports: ports(numbers...)}}
 	}
+}
+
+// fromOperator lets the operator in, which asks the watch now and then.
+func fromOperator(in Input, numbers ...int32) []networkingv1.NetworkPolicyIngressRule {
+	ns := in.Defaults.OperatorNamespace
+	if ns == "" {
+		return nil
+	}
+	return []networkingv1.NetworkPolicyIngressRule{{Ports: ports(numbers...), From: []networkingv1.NetworkPolicyPeer{{
+		NamespaceSelector: selects(map[string]string{corev1.LabelMetadataName: ns}),
+		PodSelector:       selects(map[string]string{labelName: ManagedBy})}}}}
 }
 
 func toDNS() []networkingv1.NetworkPolicyEgressRule {

@@ -37,6 +37,8 @@ func flow(peers []networkingv1.NetworkPolicyPeer, ports []networkingv1.NetworkPo
 		switch {
 		case p.IPBlock != nil:
 			who = append(who, strings.Join(append([]string{p.IPBlock.CIDR}, p.IPBlock.Except...), "!"))
+		case p.PodSelector != nil && p.NamespaceSelector != nil:
+			who = append(who, p.PodSelector.MatchLabels["app.kubernetes.io/name"]+"@"+p.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"])
 		case p.PodSelector != nil:
 			who = append(who, p.PodSelector.MatchLabels["spark-role"])
 		case len(p.NamespaceSelector.MatchLabels) == 0:
@@ -70,7 +72,7 @@ func TestFlows(t *testing.T) {
 		{"minimal", "agent", nil, []string{dns, anywhere, "10.0.0.10/32:6443"}},
 		{"minimal", "history", nil, nil},
 		{"minimal", "watch", []string{"any:8082"}, []string{dns, anywhere}},
-		{"full", "watch", []string{"monitoring:8082"}, []string{dns, "52.218.128.0/17:443", "10.20.0.0/16:9093", "10.30.0.5/32:5432"}},
+		{"full", "watch", []string{"monitoring:8082", "sparkpipeline-operator@sparkpipeline-system:8082"}, []string{dns, "52.218.128.0/17:443", "10.20.0.0/16:9093", "10.30.0.5/32:5432"}},
 		{"dedicated", "default", nil, nil},
 		{"full", "driver", []string{"executor:7078,7079", "monitoring:4040,8090"}, []string{dns, "52.218.128.0/17:443", "10.20.0.0/16:9093", "10.30.0.5/32:5432",
 			"10.0.0.10/32,fd00::10/128:6443", "executor:7079"}},

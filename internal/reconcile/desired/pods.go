@@ -12,9 +12,6 @@ import (
 	"sparkpipeline.dev/operator/internal/agent/config"
 )
 
-// operatorUser is the user of the operator's own image.
-const operatorUser = 65532
-
 // podSecurity is the part of the restricted profile that a pod says once.
 func podSecurity(user int64) *corev1.PodSecurityContext {
 	return &corev1.PodSecurityContext{

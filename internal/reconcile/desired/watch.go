@@ -13,9 +13,11 @@ import (
 	"sparkpipeline.dev/operator/api/v1alpha1"
 )
 
+// PortWatch is where the watch serves /status, /metrics and its probes.
+const PortWatch = 8082
+
 const (
 	commandWatch = "watch"
-	portWatch    = 8082
 	// mountedPath holds what the application uses of Secrets and ConfigMaps, as
 	// KIND/NAME.
 	mountedPath = "/etc/sparkpipeline/mounted"
@@ -52,10 +54,9 @@ func watch(in Input) ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	labels := componentLabels(p, componentWatch)
 	c := agentContainer(in, commandWatch)
 	c.Command = append(c.Command, "--mounted", mountedPath, "--stall-after", string(p.Spec.Health.StallAfter))
-	c.Ports = []corev1.ContainerPort{{Name: "metrics", ContainerPort: portWatch, Protocol: corev1.ProtocolTCP}}
+	c.Ports = []corev1.ContainerPort{{Name: "metrics", ContainerPort: PortWatch, Protocol: corev1.ProtocolTCP}}
 	c.LivenessProbe, c.ReadinessProbe = watchProbe("/livez", 30), watchProbe("/readyz", 10)
 	c.Resources = small("20m", "256Mi")
 	// A listing of a root is kept in memory while it is judged: rather collect
@@ -76,14 +77,19 @@ func watch(in Input) ([]Object, error) {
 	return []Object{&appsv1.Deployment{ObjectMeta: named(in, commandWatch), Spec: appsv1.DeploymentSpec{
 		Replicas: new(int32(1)),
 		Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
-		Selector: selects(labels),
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: map[string]string{annotationConfig: digest}}, Spec: corev1.PodSpec{
+		Selector: selects(componentLabels(p, componentWatch)),
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: observedLabels(p, componentWatch), Annotations: map[string]string{annotationConfig: digest}}, Spec: corev1.PodSpec{
 			ServiceAccountName: p.Name + "-agent", AutomountServiceAccountToken: new(false),
 			// The files are Spark's: its group may read them.
 			SecurityContext: podSecurity(sparkUser), TerminationGracePeriodSeconds: new(int64(10)),
 			Containers: []corev1.Container{c}, Volumes: volumes,
 		}},
 	}}}, nil
+}
+
+// WatchLabels select the pod that watches the checkpoint of p.
+func WatchLabels(p *v1alpha1.SparkPipeline) map[string]string {
+	return observedLabels(p, componentWatch)
 }
 
 func watchProbe(path string, period int32) *corev1.Probe {

@@ -142,7 +142,7 @@ func TestWatchStartsAgainWithItsConfiguration(t *testing.T) {
 	}
 }
 
-// How the watch does is not what the pipeline waits for.
+// How the watch and the check of the buckets do is not what the pipeline waits for.
 func TestWatchIsAside(t *testing.T) {
 	children, err := desired.Render(scheme(t), caseNamed(t, "minimal"))
 	if err != nil {
@@ -151,10 +151,10 @@ func TestWatchIsAside(t *testing.T) {
 	var aside []string
 	for _, c := range children {
 		if c.Aside {
-			aside = append(aside, c.Object.GetKind()+" "+c.Object.GetName())
+			aside = append(aside, c.Object.GetKind()+" "+c.Name)
 		}
 	}
-	if !slices.Equal(aside, []string{"Deployment orders-watch"}) {
+	if !slices.Equal(aside, []string{"Job check", "Deployment watch"}) {
 		t.Errorf("aside are %v", aside)
 	}
 }

@@ -83,7 +83,7 @@ func (o Observer) Run(ctx context.Context, p *v1alpha1.SparkPipeline, ns string,
 		return run, nil
 	}
 	run.DriverReady = podReady(run.Driver)
-	run.Application.DriverWaits = unscheduled(run.Driver)
+	run.Application.DriverWaits = blocked(run.Driver)
 	run.AppSelector = run.Driver.Labels[desired.LabelSparkApp]
 	return run, o.executors(ctx, ns, &run)
 }

@@ -11,7 +11,8 @@ import (
 	"sparkpipeline.dev/operator/internal/sparkapi"
 )
 
-// TrimPod keeps of a pod what a decision needs.
+// TrimPod keeps of a pod what a decision needs: of one of Spark its guard and what
+// keeps it from starting, of one of the agent also what it said when it ended.
 func TrimPod(o any) (any, error) {
 	pod, ok := o.(*corev1.Pod)
 	if !ok {
@@ -28,17 +29,43 @@ func TrimPod(o any) (any, error) {
 			kept.Status.Conditions = append(kept.Status.Conditions, corev1.PodCondition{Type: c.Type, Status: c.Status, Message: c.Message})
 		}
 	}
+	agent := pod.Labels[desired.LabelPipeline] == ""
+	if agent {
+		kept.Status.PodIP = pod.Status.PodIP
+	}
 	for _, c := range pod.Status.ContainerStatuses {
-		kept.Status.ContainerStatuses = append(kept.Status.ContainerStatuses,
-			corev1.ContainerStatus{Name: c.Name, RestartCount: c.RestartCount})
+		k := corev1.ContainerStatus{Name: c.Name, RestartCount: c.RestartCount, State: corev1.ContainerState{Waiting: stuck(c)}}
+		if agent {
+			k.State.Terminated, k.LastTerminationState.Terminated = ended(c.State.Terminated), ended(c.LastTerminationState.Terminated)
+		}
+		kept.Status.ContainerStatuses = append(kept.Status.ContainerStatuses, k)
 	}
 	for _, c := range pod.Status.InitContainerStatuses {
-		if t := c.State.Terminated; c.Name == desired.GuardContainer && t != nil {
-			kept.Status.InitContainerStatuses = append(kept.Status.InitContainerStatuses, corev1.ContainerStatus{Name: c.Name,
-				State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Message: t.Message, FinishedAt: t.FinishedAt}}})
+		k := corev1.ContainerStatus{Name: c.Name, State: corev1.ContainerState{Waiting: stuck(c)}}
+		if c.Name == desired.GuardContainer {
+			k.State.Terminated = ended(c.State.Terminated)
+		}
+		if k.State.Terminated != nil || k.State.Waiting != nil {
+			kept.Status.InitContainerStatuses = append(kept.Status.InitContainerStatuses, k)
 		}
 	}
 	return kept, nil
+}
+
+// stuck keeps why a container waits, unless it is on its way.
+func stuck(c corev1.ContainerStatus) *corev1.ContainerStateWaiting {
+	if w := c.State.Waiting; w != nil && !underWay[w.Reason] {
+		return &corev1.ContainerStateWaiting{Reason: w.Reason, Message: w.Message}
+	}
+	return nil
+}
+
+// ended keeps how a container ended and what it said.
+func ended(t *corev1.ContainerStateTerminated) *corev1.ContainerStateTerminated {
+	if t == nil {
+		return nil
+	}
+	return &corev1.ContainerStateTerminated{ExitCode: t.ExitCode, Reason: t.Reason, Message: t.Message, FinishedAt: t.FinishedAt}
 }
 
 // TrimStatefulSet keeps of a StatefulSet its size. Those of Spark carry no

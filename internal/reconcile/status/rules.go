@@ -10,9 +10,13 @@ import (
 	"sparkpipeline.dev/operator/api/v1alpha1"
 )
 
-// rules give one condition each. Ready repeats the first that is not True,
-// BackupConfigured apart: a pipeline without backups runs, it only should not.
-var rules = []func(Pass) metav1.Condition{accepted, applied, applicationRunning, childrenReady, backupConfigured}
+// rules give one condition each. Ready repeats the first that is not True, those
+// of aside apart.
+var rules = []func(Pass) metav1.Condition{accepted, applied, applicationRunning, childrenReady, backupConfigured, bucketsAccessible, checkpointSound}
+
+// aside are conditions that Ready does not wait for: a pipeline without backups
+// runs, it only should not.
+var aside = []string{v1alpha1.ConditionBackupConfigured, v1alpha1.ConditionBucketsAccessible, v1alpha1.ConditionCheckpointSound}
 
 func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message}
@@ -88,11 +92,43 @@ func backupConfigured(p Pass) metav1.Condition {
 	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonBackupScheduled, "schedules and retention meet the objectives")
 }
 
+func bucketsAccessible(p Pass) metav1.Condition {
+	const kind = v1alpha1.ConditionBucketsAccessible
+	switch {
+	case !p.Applied:
+		return unknown(kind)
+	case p.Buckets == nil:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoBuckets, "the spec names no bucket, so there is nothing to check")
+	case p.Buckets.Passed:
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonCheckPassed, "no right is missing in any bucket")
+	case p.Buckets.Pending:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonCheckPending, "the check of the buckets has not said anything yet")
+	}
+	return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonCheckFailed, p.Buckets.Message+"; it is tried again by itself")
+}
+
+// checkpointSound repeats what the watch says of the state itself. Ready does not
+// wait for it: what runs is not stopped by a doubt.
+func checkpointSound(p Pass) metav1.Condition {
+	const kind = v1alpha1.ConditionCheckpointSound
+	switch {
+	case p.Report == nil:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotObserved, "the watch of the checkpoint was not asked yet")
+	case !p.Report.Watched:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotWatched, "nothing watches the checkpoint")
+	case p.Report.Reason != "":
+		return condition(kind, metav1.ConditionFalse, p.Report.Reason, p.Report.Message)
+	case p.Report.State == v1alpha1.ProgressUnknown:
+		return condition(kind, metav1.ConditionUnknown, v1alpha1.ReasonNotWatched, "the watch of the checkpoint has nothing to tell, or does not answer")
+	}
+	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonSound, "the watch has found no fault in the checkpoint")
+}
+
 // summary is Ready: the first condition that is not True, else the state of the
 // application.
 func summary(results []metav1.Condition, p Pass) metav1.Condition {
 	for _, c := range results {
-		if c.Type == v1alpha1.ConditionBackupConfigured || c.Status == metav1.ConditionTrue {
+		if slices.Contains(aside, c.Type) || c.Status == metav1.ConditionTrue {
 			continue
 		}
 		return condition(v1alpha1.ConditionReady, c.Status, c.Reason, c.Message)

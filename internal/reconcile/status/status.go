@@ -59,6 +59,13 @@ type Pass struct {
 	// that there is nowhere to back up to.
 	BackupProblems []string
 	NoBucket       bool
+	// LastBackup is when a backup last succeeded; nil: none has, as far as is known.
+	LastBackup *metav1.Time
+	// Buckets is what the check of the buckets has said; nil: there is none.
+	Buckets *BucketCheck
+	// Report is what the watch of the checkpoint says; nil: it was not asked yet, and
+	// what it said before counts on.
+	Report *Report
 	// Suspended is spec.suspend.
 	Suspended bool
 	// Deleting says that the pipeline is on its way out; DeletionWaits for what.
@@ -66,6 +73,25 @@ type Pass struct {
 	DeletionWaits string
 	// InstallID of this operator.
 	InstallID string
+}
+
+// BucketCheck is what became of the check of the buckets.
+type BucketCheck struct {
+	// Passed: no right is missing. Pending: it has not said anything yet.
+	Passed, Pending bool
+	// Message says what is missing.
+	Message string
+}
+
+// Report is what the watch of a checkpoint says.
+type Report struct {
+	State v1alpha1.ProgressState
+	// Since when it stands still; zero in the other states.
+	Since time.Time
+	// Watched is false where nothing watches the checkpoint.
+	Watched bool
+	// Reason and Message of a problem of the state itself; empty: there is none.
+	Reason, Message string
 }
 
 // Compute returns the status after a pass. prev is the status before it; what
@@ -87,14 +113,34 @@ func Compute(prev v1alpha1.SparkPipelineStatus, generation int64, p Pass, now ti
 		p.Executors.Summary = fmt.Sprintf("%d/%d", p.Executors.Ready, p.Executors.Wanted)
 		next.Executors = p.Executors
 	}
+	if p.LastBackup != nil {
+		next.LastBackupTime = p.LastBackup
+	}
 	if p.Resolved != nil {
 		next.Resolved = p.Resolved
 	}
-	if next.Progress == nil {
-		next.Progress = &v1alpha1.ProgressStatus{State: v1alpha1.ProgressUnknown, Summary: string(v1alpha1.ProgressUnknown)}
-	}
+	next.Progress = progress(prev.Progress, p.Report, now)
 	next.Conditions = conditions(prev.Conditions, generation, p, now)
 	next.WaitingFor = waitingFor(prev.WaitingFor, next.Conditions, now)
+	return next
+}
+
+// progress is stamped when its state changes, so that it does not change with each
+// batch.
+func progress(prev *v1alpha1.ProgressStatus, r *Report, now time.Time) *v1alpha1.ProgressStatus {
+	if prev == nil {
+		prev = &v1alpha1.ProgressStatus{State: v1alpha1.ProgressUnknown, Summary: string(v1alpha1.ProgressUnknown)}
+	}
+	if r == nil || r.State == prev.State && (r.Since.IsZero() || prev.Since != nil && prev.Since.Unix() == r.Since.Unix()) {
+		return prev
+	}
+	next := &v1alpha1.ProgressStatus{State: r.State, Summary: string(r.State)}
+	since := metav1.NewTime(now).Rfc3339Copy()
+	if !r.Since.IsZero() {
+		since = metav1.NewTime(r.Since).Rfc3339Copy()
+		next.Summary += " since " + since.UTC().Format(time.RFC3339)
+	}
+	next.Since = &since
 	return next
 }
 
@@ -102,7 +148,11 @@ func Compute(prev v1alpha1.SparkPipelineStatus, generation int64, p Pass, now ti
 func conditions(prev []metav1.Condition, generation int64, p Pass, now time.Time) []metav1.Condition {
 	results := make([]metav1.Condition, 0, len(rules)+3)
 	for _, rule := range rules {
-		results = append(results, rule(p))
+		c := rule(p)
+		if old := meta.FindStatusCondition(prev, c.Type); p.Report == nil && c.Type == v1alpha1.ConditionCheckpointSound && old != nil {
+			c = *old
+		}
+		results = append(results, c)
 	}
 	ready := summary(results, p)
 	all := append([]metav1.Condition{ready}, results...)

@@ -3,6 +3,7 @@
 package status
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -139,5 +140,72 @@ func TestMessagesAreStableAndShort(t *testing.T) {
 	long := Compute(v1alpha1.SparkPipelineStatus{}, 1, good(func(p *Pass) { p.Waiting = []string{strings.Repeat("ä", 4096)} }), now)
 	if n := len(long.Conditions[0].Message); n > 1100 {
 		t.Errorf("message of %d bytes", n)
+	}
+}
+
+// Every reason that waits for a person stands in the runbooks.
+func TestReasonsThatWaitForAPersonAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/runbooks/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range waitsForPerson {
+		if !strings.Contains(string(page), "| `"+reason+"` |") {
+			t.Errorf("the runbooks do not say what to do about %s", reason)
+		}
+	}
+}
+
+func TestProgressIsStampedWhenItsStateChanges(t *testing.T) {
+	at := func(minutes int) time.Time { return now.Add(time.Duration(minutes) * time.Minute) }
+	s := v1alpha1.SparkPipelineStatus{}
+	for _, step := range []struct {
+		minute  int
+		report  *Report
+		summary string
+		since   *time.Time
+	}{
+		{0, nil, "Unknown", nil},
+		{1, &Report{Watched: true, State: v1alpha1.ProgressAdvancing}, "Advancing", new(at(1))},
+		{2, &Report{Watched: true, State: v1alpha1.ProgressAdvancing}, "Advancing", new(at(1))},
+		{3, nil, "Advancing", new(at(1))}, // After a restart of the operator.
+		{4, &Report{Watched: true, State: v1alpha1.ProgressStalled, Since: at(2)}, "Stalled since 2026-11-24T12:02:00Z", new(at(2))},
+		{5, &Report{Watched: true, State: v1alpha1.ProgressStalled, Since: at(2)}, "Stalled since 2026-11-24T12:02:00Z", new(at(2))},
+		{6, &Report{Watched: true, State: v1alpha1.ProgressStalled, Since: at(5)}, "Stalled since 2026-11-24T12:05:00Z", new(at(5))},
+		{7, &Report{State: v1alpha1.ProgressUnknown}, "Unknown", new(at(7))},
+	} {
+		s = Compute(s, 1, good(func(p *Pass) { p.Report = step.report }), at(step.minute))
+		if p := s.Progress; p.Summary != step.summary || (p.Since == nil) != (step.since == nil) || p.Since != nil && !p.Since.Time.Equal(*step.since) {
+			t.Errorf("minute %d: %+v", step.minute, p)
+		}
+	}
+}
+
+func TestConditionsThatReadyDoesNotWaitFor(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Pass)
+		kind   string
+		want   string
+	}{
+		{"no bucket", func(*Pass) {}, "BucketsAccessible", "True/NoBuckets"},
+		{"check under way", func(p *Pass) { p.Buckets = &BucketCheck{Pending: true} }, "BucketsAccessible", "Unknown/CheckPending"},
+		{"check failed", func(p *Pass) { p.Buckets = &BucketCheck{Message: "s3:PutObject is denied"} }, "BucketsAccessible", "False/CheckFailed"},
+		{"check passed", func(p *Pass) { p.Buckets = &BucketCheck{Passed: true} }, "BucketsAccessible", "True/CheckPassed"},
+		{"not asked yet", func(*Pass) {}, "CheckpointSound", "Unknown/NotObserved"},
+		{"not watched", func(p *Pass) { p.Report = &Report{State: v1alpha1.ProgressUnknown} }, "CheckpointSound", "Unknown/NotWatched"},
+		{"no answer", func(p *Pass) { p.Report = &Report{State: v1alpha1.ProgressUnknown, Watched: true} }, "CheckpointSound", "Unknown/NotWatched"},
+		{"sound", func(p *Pass) { p.Report = &Report{State: v1alpha1.ProgressIdle, Watched: true} }, "CheckpointSound", "True/Sound"},
+		{"second writer", func(p *Pass) {
+			p.Report = &Report{State: v1alpha1.ProgressAdvancing, Watched: true, Reason: "SecondWriter", Message: "x"}
+		}, "CheckpointSound", "False/SecondWriter"},
+	} {
+		s := Compute(v1alpha1.SparkPipelineStatus{}, 1, good(c.change), now)
+		if got := find(t, s, c.kind); string(got.Status)+"/"+got.Reason != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		if s.Conditions[0].Status != "True" {
+			t.Errorf("%s: Ready waits for it: %+v", c.name, s.Conditions[0])
+		}
 	}
 }

@@ -67,6 +67,8 @@ func (w *World) StartManager(ctx context.Context, args ...string) error {
 	args = append([]string{
 		"--leader-election-namespace", systemNamespace, "--metrics-bind-address", "127.0.0.1:0",
 		"--health-probe-bind-address", probes, "--agent-image", "sparkpipeline-operator:dev",
+		// Simulated pods have addresses at which nobody of ours answers.
+		"--read-watch=false",
 	}, args...)
 	err = w.spawn(managerProcess, []string{"KUBECONFIG=" + kubeconfig}, filepath.Join(w.Root, "bin", "manager"), args...)
 	if err != nil {

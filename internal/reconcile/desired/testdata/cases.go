@@ -71,7 +71,7 @@ func Defaults() desired.Defaults {
 		QuotaCeiling: desired.QuotaCeiling{Pods: 1000, CPU: resource.MustParse("2000"),
 			Memory: resource.MustParse("4Ti"), Storage: resource.MustParse("20Ti")},
 		Guard:         true,
-		AgentCommands: []string{"backup", "archive", "snapshot", "watch"},
+		AgentCommands: []string{"backup", "archive", "snapshot", "watch", "check"},
 	}
 }
 
@@ -87,7 +87,7 @@ func surround(c *Case) error {
 		facts.Encryption, facts.AppSelector = v1alpha1.SecurityTLS, run
 		facts.APIServers = append(facts.APIServers, desired.Endpoint{Address: "fd00::10", Port: 6443})
 		defaults.Placement = desired.Presets()["eks"]
-		defaults.PrometheusNamespace = "monitoring"
+		defaults.PrometheusNamespace, defaults.OperatorNamespace = "monitoring", "sparkpipeline-system"
 	case "tls":
 		facts.Encryption = v1alpha1.SecurityTLS
 		defaults.Placement = desired.Presets()["gke"]
