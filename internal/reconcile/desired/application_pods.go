@@ -3,15 +3,11 @@
 package desired
 
 import (
-	"fmt"
 	"path"
-	"strconv"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
 	"sparkpipeline.dev/operator/internal/agent/config"
@@ -120,25 +116,6 @@ func sparkTemplate(in Input, container string) *corev1.PodTemplateSpec {
 		addTrust(p, t)
 	}
 	return t
-}
-
-// checkEnv refuses names that the kubelet would skip, and names that the operator
-// sets itself.
-func checkEnv(p *v1alpha1.SparkPipeline) error {
-	ours := map[string]bool{"JDK_JAVA_OPTIONS": p.Spec.ObjectStore.CASecret != nil}
-	for _, e := range objectStoreEnv(p) {
-		ours[e.Name] = true
-	}
-	for i, e := range p.Spec.Application.Env {
-		field := fmt.Sprintf("spec.application.env[%d].name", i)
-		if problems := validation.IsEnvVarName(e.Name); len(problems) > 0 {
-			return &InvalidError{Field: field, Found: strconv.Quote(e.Name), Allowed: strings.Join(problems, "; ")}
-		}
-		if ours[e.Name] {
-			return &InvalidError{Field: field, Found: strconv.Quote(e.Name), Allowed: "a name that the operator does not set from spec.objectStore"}
-		}
-	}
-	return nil
 }
 
 // addJMX brings the exporter's rules, and its jar where the image has none.

@@ -25,6 +25,9 @@ const (
 // a live driver there is nothing to scale.
 func hpa(in Input) ([]Object, error) {
 	s := in.Pipeline.Spec.Scaling
+	if err := checkBehavior(s.Behavior); err != nil {
+		return nil, err
+	}
 	if !in.Pipeline.ScalingEnabled() || in.Pipeline.Spec.Suspend || in.Facts.AppSelector == "" {
 		return nil, nil
 	}

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
@@ -39,10 +42,17 @@ func (s source) mount(i int) (corev1.Volume, corev1.VolumeMount) {
 // sourcesOf lists the sources that the application uses, each once, in order.
 func sourcesOf(p *v1alpha1.SparkPipeline) ([]source, error) {
 	var out []source
+	var invalid error
+	field := "spec.application.env"
 	add := func(kind, name string) {
-		if name != "" {
-			out = append(out, source{kind, name})
+		if name == "" {
+			return
 		}
+		// The name becomes a part of a path.
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 && invalid == nil {
+			invalid = &InvalidError{Field: field, Found: "the " + kind + " " + strconv.Quote(name), Allowed: strings.Join(problems, "; ")}
+		}
+		out = append(out, source{kind, name})
 	}
 	environmentSources(p.Spec.Application.Env, nil, add)
 	add(sourceSecret, p.Spec.ObjectStore.Credentials.SecretName)
@@ -57,7 +67,11 @@ func sourcesOf(p *v1alpha1.SparkPipeline) ([]source, error) {
 		if err := yaml.UnmarshalStrict(template.raw.Raw, t); err != nil {
 			return nil, &InvalidError{Field: template.field, Found: err.Error(), Allowed: "a PodTemplateSpec of Kubernetes"}
 		}
+		field = template.field
 		podSources(&t.Spec, add)
+	}
+	if invalid != nil {
+		return nil, invalid
 	}
 	slices.SortFunc(out, func(a, b source) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name)) })
 	return slices.Compact(out), nil
