@@ -77,7 +77,7 @@ type NetworkSpec struct {
 // CIDR is a range of addresses.
 //
 // +kubebuilder:validation:MaxLength=43
-// +kubebuilder:validation:XValidation:rule=`isCIDR(self)`,messageExpression=`'found "' + self + '"; a range of addresses such as 10.0.0.0/16 is allowed'`
+// +kubebuilder:validation:XValidation:rule=`isCIDR(self)`,message=`a range of addresses such as 10.0.0.0/16 is allowed, in one line`,messageExpression=`'found "' + self + '"; a range of addresses such as 10.0.0.0/16 is allowed'`
 type CIDR string
 
 // EgressSpec lists where the pods may connect to.

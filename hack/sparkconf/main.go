@@ -54,7 +54,9 @@ func marker(refused, instead string) string {
 	other := about("o", refused)
 	rule := "!self.exists(k, " + refused + ")"
 	message := quote(`spec.application.sparkConf holds "%s"; `+strings.ReplaceAll(instead, "%", "%%")) + ".format([self.filter(k, (" + refused + ") && !self.exists(o, o < k && (" + other + ")))[0]])"
-	return fmt.Sprintf("// +kubebuilder:validation:XValidation:rule=`%s`,messageExpression=`%s`\n", rule, message)
+	// The API server shows no message with a line feed in it, and a name may hold one.
+	plain := "spec.application.sparkConf holds a setting whose name has a line feed; " + instead
+	return fmt.Sprintf("// +kubebuilder:validation:XValidation:rule=`%s`,message=`%s`,messageExpression=`%s`\n", rule, plain, message)
 }
 
 // about is an expression about k as one about another variable.

@@ -70,6 +70,8 @@ func TestParse(t *testing.T) {
 		"a value against the schema":  {replace("4.1.4", "2.4.0"), []string{"spec.sparkVersion", `"2.4.0"`, "should match"}},
 		"a name against a rule":       {replace("name: orders", "name: 1orders"), []string{"metadata.name", `"1orders"`, "must start with a letter"}},
 		"a wrong type":                {replace("spec:", "spec:\n  suspend: maybe"), []string{"spec.suspend", "boolean"}},
+		"a name with a line feed":     {replace("mainClass:", "sparkConf: {\"a\\nb\": x}\n    mainClass:"), []string{"spec.application.sparkConf", "a name starts with spark."}},
+		"a range with a line feed":    {replace("spec:", "spec:\n  network: {egress: {kafka: [\"10.0.0.0/8\\n\"]}}"), []string{"spec.network.egress.kafka[0]", "is allowed"}},
 		"a query that is there twice": {replace("spec:", "spec:\n  checkpoint: {queries: [{name: a}, {name: a}]}"), []string{"spec.checkpoint.queries[1]", "Duplicate"}},
 	} {
 		t.Run(name, func(t *testing.T) {
