@@ -136,7 +136,9 @@ func identify(object map[string]any) error {
 
 // single returns the only document in data that is not empty.
 func single(data []byte) ([]byte, error) {
-	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	// The reader loses a last line without an end that fills its buffer exactly.
+	ended := append(bytes.Clone(data), '\n')
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(ended)))
 	var found []byte
 	for {
 		document, err := reader.Read()

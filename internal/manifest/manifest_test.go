@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"sigs.k8s.io/yaml"
+
 	"sparkpipeline.dev/operator/api/v1alpha1"
 	"sparkpipeline.dev/operator/internal/manifest"
 )
@@ -56,6 +58,7 @@ func TestParse(t *testing.T) {
 	}{
 		"a complete manifest":         {change: func(s string) string { return s }},
 		"empty documents around it":   {change: func(s string) string { return "---\n# nothing\n---\n" + s + "\n---\n" }},
+		"a line that fills a buffer":  {change: func(s string) string { return oneLine(s, 2*4096) }},
 		"nothing":                     {func(string) string { return "# nothing" }, []string{"empty", "one SparkPipeline"}},
 		"two documents":               {func(s string) string { return s + "\n---\n" + s }, []string{"more than one document"}},
 		"no YAML":                     {func(string) string { return "a: [" }, []string{"not YAML"}},
@@ -86,6 +89,15 @@ func TestParse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oneLine is a manifest as JSON in one line of n bytes, without an end of the line.
+func oneLine(manifest string, n int) string {
+	text, err := yaml.YAMLToJSON([]byte(manifest))
+	if err != nil {
+		panic(err)
+	}
+	return string(text) + strings.Repeat(" ", n-len(text))
 }
 
 func TestDecodeJudgesNothing(t *testing.T) {

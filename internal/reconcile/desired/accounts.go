@@ -5,6 +5,7 @@ package desired
 import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
 )
@@ -24,6 +25,15 @@ const (
 // right that it does not need. Executors and history server have none at all; they
 // are there for the identity of the cloud.
 func accounts(in Input) ([]Object, error) {
+	if w := in.Pipeline.Spec.ObjectStore.Credentials.WorkloadIdentity; w != nil {
+		annotations := map[string]string{}
+		for k, v := range w.Annotations {
+			annotations[k] = string(v)
+		}
+		if err := checkNames("spec.objectStore.credentials.workloadIdentity.annotations", apivalidation.ValidateAnnotations(annotations, nil)); err != nil {
+			return nil, err
+		}
+	}
 	var out []Object
 	for _, role := range []string{"driver", "executor", "agent", "history"} {
 		if role == "history" && in.Pipeline.Spec.HistoryServer.State == v1alpha1.StateDisabled {

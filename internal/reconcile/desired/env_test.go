@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"sparkpipeline.dev/operator/api/v1alpha1"
 	"sparkpipeline.dev/operator/internal/reconcile/desired"
 )
 
@@ -128,5 +129,30 @@ func TestBehaviorThatNoAutoscalerTakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Names that the API server would refuse in a child or in a pod are refused before.
+func TestNamesThatNoObjectTakes(t *testing.T) {
+	long := strings.Repeat("a", 64)
+	template := func(text string) func(*v1alpha1.SparkPipelineSpec) {
+		return func(s *v1alpha1.SparkPipelineSpec) {
+			s.Driver.PodTemplate = &runtime.RawExtension{Raw: []byte(text)}
+		}
+	}
+	for field, change := range map[string]func(*v1alpha1.SparkPipelineSpec){
+		"spec.monitoring.labels": func(s *v1alpha1.SparkPipelineSpec) {
+			s.Monitoring.Labels = map[string]v1alpha1.LabelValue{"a/" + long: "b"}
+		},
+		"spec.objectStore.credentials.workloadIdentity.annotations": func(s *v1alpha1.SparkPipelineSpec) {
+			s.ObjectStore.Credentials.WorkloadIdentity = &v1alpha1.WorkloadIdentity{Annotations: map[string]v1alpha1.AnnotationValue{"a..b/c": "d"}}
+		},
+		"spec.driver.podTemplate.metadata.labels":      template(`{"metadata":{"labels":{"team":"not a label!"}}}`),
+		"spec.driver.podTemplate.metadata.annotations": template(`{"metadata":{"annotations":{"not a name!":"a"}}}`),
+		"spec.driver.podTemplate.spec.nodeSelector":    template(`{"spec":{"nodeSelector":{"not a label!":"a"}}}`),
+	} {
+		in := caseNamed(t, "full")
+		change(&in.Pipeline.Spec)
+		refusedAnywhere(t, in, field)
 	}
 }

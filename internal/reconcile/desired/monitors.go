@@ -9,6 +9,7 @@ import (
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 
 	"sparkpipeline.dev/operator/api/v1alpha1"
 )
@@ -18,6 +19,13 @@ import (
 // monitors have Prometheus scrape the driver's two endpoints of Spark, and the JMX
 // exporter of all pods where that is on, and the agent that watches.
 func monitors(in Input) ([]Object, error) {
+	labels := map[string]string{}
+	for k := range in.Pipeline.Spec.Monitoring.Labels {
+		labels[k] = "" // The schema judges the value.
+	}
+	if err := checkNames("spec.monitoring.labels", metav1validation.ValidateLabels(labels, nil)); err != nil {
+		return nil, err
+	}
 	p := in.Pipeline
 	interval := promDuration(p.Spec.Monitoring.ScrapeInterval)
 	endpoint := func(path string) monitoringv1.Endpoint {

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	psaapi "k8s.io/pod-security-admission/api"
@@ -83,6 +85,15 @@ func reserved(field string, t *corev1.PodTemplateSpec, container string) error {
 		if strings.HasPrefix(k, "spark-") || slices.ContainsFunc(selectedBy, func(s string) bool { return strings.Contains(k, s) }) {
 			return &InvalidError{Field: field + ".metadata.labels", Found: fmt.Sprintf("%q", k), Allowed: "labels that neither Spark, an operator nor a GitOps tool selects by"}
 		}
+	}
+	if err := checkNames(field+".metadata.labels", metav1validation.ValidateLabels(t.Labels, nil)); err != nil {
+		return err
+	}
+	if err := checkNames(field+".metadata.annotations", apivalidation.ValidateAnnotations(t.Annotations, nil)); err != nil {
+		return err
+	}
+	if err := checkNames(field+".spec.nodeSelector", metav1validation.ValidateLabels(t.Spec.NodeSelector, nil)); err != nil {
+		return err
 	}
 	if len(t.Spec.EphemeralContainers) > 0 {
 		return &InvalidError{Field: field + ".spec.ephemeralContainers", Found: fmt.Sprintf("%q", t.Spec.EphemeralContainers[0].Name),
