@@ -43,6 +43,8 @@ type agent struct {
 	open func(objectstore.Options) (objectstore.Store, error)
 	// listening is told the address that watch serves on.
 	listening func(net.Addr)
+	// snapshots changes the command snapshot; nil: nothing.
+	snapshots func(*snapshotCommand)
 
 	configFile string
 	verbose    bool
@@ -91,8 +93,10 @@ func (a *agent) commands() []*cobra.Command {
 		a.backupCommand(),
 		a.pointsCommand(),
 		a.pruneCommand(),
+		a.snapshotCommand(),
 		a.restoreCommand(),
 		a.rewindCommand(),
+		a.drillCommand(),
 		a.verifyCommand(),
 		a.guardCommand(),
 		a.archiveCommand(),

@@ -11,7 +11,7 @@ import (
 	"sparkpipeline.dev/operator/internal/rewind"
 )
 
-// Exit codes of every command. 40 to 59 belong to guard.
+// Exit codes of every command. 40 to 59 belong to guard, 60 to 69 to snapshot.
 const (
 	CodeOK = 0
 	// CodeFailed: the command could not do or could not judge what was asked.
@@ -59,6 +59,8 @@ const (
 	CodeUnfinished = 32
 	// CodeOlder: the root is an older copy.
 	CodeOlder = 33
+	// CodeTooSlow: a drill succeeded and took longer than its objective.
+	CodeTooSlow = 34
 
 	// CodeKafkaUnfit: what the query would read next is not at the brokers any more,
 	// or the topic is another one.

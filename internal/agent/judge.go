@@ -41,12 +41,17 @@ type rootJudge struct {
 	kafka    *brokers
 	// accept are kinds of findings about Kafka that are no obstacle.
 	accept []string
+	// begun is told when everything is there and the judgement begins; nil: nobody.
+	begun func()
 
 	roots []judgedRoot
 }
 
 // record is a backup.RestoreOptions.Judge.
 func (j *rootJudge) record(ctx context.Context, record *backup.RestoreRecord) error {
+	if j.begun != nil {
+		j.begun()
+	}
 	j.roots, record.Rewritten = nil, nil
 	var bad, unread []error
 	record.Accepted = nil

@@ -66,6 +66,26 @@ func (p *progress) report(state backup.Progress) {
 	p.log.Info("Progress", attributes(state, now.Sub(p.begin))...)
 }
 
+// waits tells that somebody else works.
+func (p *progress) waits(phase backup.Phase, elapsed time.Duration) {
+	if p == nil {
+		return
+	}
+	now := p.now()
+	if phase != p.phase {
+		p.phase, p.begin, p.said = phase, now, now
+	}
+	if p.terminal != nil {
+		fmt.Fprintf(p.terminal, "\r\x1b[K%s  waiting for %s", phase, elapsed.Round(time.Second))
+		p.drawn = true
+		return
+	}
+	if now.Sub(p.said) >= progressEvery {
+		p.said = now
+		p.log.Info("Waiting", "phase", phase, "for", elapsed.Round(time.Second))
+	}
+}
+
 // done takes the line away.
 func (p *progress) done() {
 	if p != nil && p.drawn {

@@ -74,11 +74,11 @@ else is refused. The backup itself is only read.`,
 }
 
 func (c *restoreCommand) run(ctx context.Context, args []string) error {
-	if c.level < checkpoint.LevelNames || c.level > checkpoint.LevelChecksums {
-		return usage("--level is %d; allowed is 1 to 6", c.level)
+	if err := checkLevel(c.level); err != nil {
+		return err
 	}
-	if c.as != "" && !strings.HasPrefix(c.as, "/") && !strings.Contains(c.as, "://") {
-		return usage("--as is %q; allowed is an absolute path, or a URI such as s3a://bucket/prefix", c.as)
+	if err := c.checkPlace(); err != nil {
+		return err
 	}
 	p := c.newProgress()
 	defer p.done()
@@ -99,18 +99,31 @@ func (c *restoreCommand) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	place := target.place(".")
-	c.log.Info("Restoring", "point", id, "from", repo.place, "to", place)
-	j := &rootJudge{target: target, as: first(c.as, place), level: c.level, progress: p, kafka: ask, accept: c.kafka.accept}
-	options := backup.RestoreOptions{Point: id, Roots: c.roots, Place: j.as, Judge: j.record}
-	options.Target, options.Bucket = target.of()
-	record, err := repo.Restore(ctx, options)
+	result, err := c.bring(ctx, repo, target, id, &rootJudge{target: target, progress: p, kafka: ask, accept: c.kafka.accept})
 	if err != nil {
 		return err
 	}
 	p.done()
-	result := restoreResult{repo.place, place, record, j.roots}
 	return c.print(result, result.text)
+}
+
+// checkPlace refuses a place at which no query can find a checkpoint.
+func (c *restoreCommand) checkPlace() error {
+	if c.as != "" && !strings.HasPrefix(c.as, "/") && !strings.Contains(c.as, "://") {
+		return usage("--as is %q; allowed is an absolute path, or a URI such as s3a://bucket/prefix", c.as)
+	}
+	return nil
+}
+
+// bring restores a point to the target and has it judged.
+func (c *restoreCommand) bring(ctx context.Context, repo *repository, target restoreTarget, id string, j *rootJudge) (restoreResult, error) {
+	place := target.place(".")
+	c.log.Info("Restoring", "point", id, "from", repo.place, "to", place)
+	j.as, j.level = first(c.as, place), c.level
+	options := backup.RestoreOptions{Point: id, Roots: c.roots, Place: j.as, Judge: j.record}
+	options.Target, options.Bucket = target.of()
+	record, err := repo.Restore(ctx, options)
+	return restoreResult{repo.place, place, record, j.roots}, err
 }
 
 // choose finds the point. What was begun without naming one goes on with the

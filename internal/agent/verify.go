@@ -67,8 +67,8 @@ Exit code: 0 healthy, 1 could not judge, 2 damaged, 35 to 38 Kafka.`,
 }
 
 func (v *verifyCommand) run(ctx context.Context, args []string) error {
-	if v.level < checkpoint.LevelNames || v.level > checkpoint.LevelChecksums {
-		return usage("--level is %d; allowed are %d to %d", v.level, checkpoint.LevelNames, checkpoint.LevelChecksums)
+	if err := checkLevel(v.level); err != nil {
+		return err
 	}
 	ask, err := v.brokers()
 	if err != nil {
@@ -143,6 +143,14 @@ func (v *verifyCommand) brokers() (*brokers, error) {
 		return &brokers{}, nil
 	}
 	return ask, nil
+}
+
+// checkLevel refuses a level that there is not.
+func checkLevel(level int) error {
+	if level < checkpoint.LevelNames || level > checkpoint.LevelChecksums {
+		return usage("--level is %d; allowed are %d to %d", level, checkpoint.LevelNames, checkpoint.LevelChecksums)
+	}
+	return nil
 }
 
 // open opens a root on a file system or in a bucket, and says where it is.

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncAll writes the file system of the directory out, which costs one flush
+// SyncAll writes the file system of the directory out, which costs one flush
 // where a flush for each file would cost thousands.
-func syncAll(dir *os.Root) error {
+func SyncAll(dir *os.Root) error {
 	handle, err := dir.Open(".")
 	if err != nil {
 		return err

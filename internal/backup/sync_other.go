@@ -10,9 +10,9 @@ import (
 	"os"
 )
 
-// syncAll flushes every file, since this system has no way to flush one file
+// SyncAll flushes every file, since this system has no way to flush one file
 // system and hear about errors.
-func syncAll(dir *os.Root) error {
+func SyncAll(dir *os.Root) error {
 	return fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

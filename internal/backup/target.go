@@ -63,7 +63,7 @@ func (t *dirTarget) close() { _ = t.dir.Close() }
 
 func (t *dirTarget) order() []func(string) bool { return []func(string) bool{anyPath} }
 
-func (t *dirTarget) flush() error { return syncAll(t.dir) }
+func (t *dirTarget) flush() error { return SyncAll(t.dir) }
 
 func (t *dirTarget) record(context.Context) (*RestoreRecord, error) {
 	file, err := t.dir.Open(RestoreRecordName)
