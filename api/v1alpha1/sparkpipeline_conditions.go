@@ -110,6 +110,8 @@ const (
 
 	// ReasonBackupScheduled: state is backed up.
 	ReasonBackupScheduled = "Scheduled"
+	// ReasonNoSnapshots: backups go to the bucket, and no snapshots are taken.
+	ReasonNoSnapshots = "NoSnapshots"
 	// ReasonNoBucket: spec.objectStore.buckets.backups is empty.
 	ReasonNoBucket = "NoBucket"
 	// ReasonCheckPassed: no right is missing in any bucket.

@@ -108,7 +108,16 @@ func (r *Reconciler) input(ctx context.Context, p *v1alpha1.SparkPipeline, s *su
 		Executors:   nextSize(p, s.bounds),
 		Bounds:      &s.bounds,
 		APIServers:  servers,
+		NoSnapshots: r.noSnapshots(),
 	}}, nil
+}
+
+// noSnapshots says why no claim can be snapshotted here; empty: nothing is against it.
+func (r *Reconciler) noSnapshots() string {
+	if r.APIs.Installed(desired.SnapshotKind) {
+		return ""
+	}
+	return "the cluster does not serve VolumeSnapshots of " + desired.SnapshotKind.GroupVersion().String()
 }
 
 // applyChildren renders the children and applies what was touched or is new.
@@ -125,6 +134,7 @@ func (r *Reconciler) applyChildren(ctx context.Context, p *v1alpha1.SparkPipelin
 	for _, problem := range problems {
 		pass.BackupProblems = append(pass.BackupProblems, problem.String())
 	}
+	pass.SnapshotsOff = desired.SnapshotsOff(s.input)
 	items := make([]apply.Item, len(children))
 	for i, c := range children {
 		items[i] = apply.Item{Object: c.Object, Wave: c.Wave, Durable: c.Durable, Once: c.Once,

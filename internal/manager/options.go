@@ -111,7 +111,7 @@ func (o Options) defaults() (desired.Defaults, error) {
 		PrometheusNamespace: o.PrometheusNamespace, OperatorNamespace: o.OperatorNamespace,
 		DedicatedNamespaces: o.DedicatedNamespaces && len(o.namespaces()) == 0,
 		QuotaCeiling:        ceiling, Placement: placement,
-		Guard: true, AgentCommands: []string{"archive", "backup", "check", "watch"},
+		Guard: true, AgentCommands: []string{"archive", "backup", "check", "drill", "snapshot", "watch"},
 	}, nil
 }
 

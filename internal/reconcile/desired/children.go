@@ -56,7 +56,8 @@ var children = []child{
 	{name: "secret", owns: owns(&corev1.Secret{}), wave: waveIdentity, once: true, build: secret},
 	{name: "netpol", owns: owns(&networkingv1.NetworkPolicy{}), wave: waveIdentity, build: netpol},
 
-	{name: "storage", owns: owns(&corev1.PersistentVolumeClaim{}), wave: waveStorage, durable: true, build: storage},
+	// The agent makes the snapshots; they are the pipeline's and go when their deletion is asked for.
+	{name: "storage", owns: owns(&corev1.PersistentVolumeClaim{}, kind(SnapshotKind)), wave: waveStorage, durable: true, build: storage},
 	// Pods of the application and of jobs mount these, so they come before them.
 	{name: "agentconfig", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: agentConfig},
 	{name: "guard", owns: owns(&corev1.ConfigMap{}), wave: waveStorage, build: guard},

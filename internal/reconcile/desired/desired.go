@@ -43,6 +43,9 @@ type Facts struct {
 	Roots map[string]int64
 	// Reset says that somebody accepted the loss of the state at the next start.
 	Reset bool
+	// NoSnapshots says why the checkpoint's claim cannot be snapshotted in this
+	// cluster; empty: it can, as far as is known.
+	NoSnapshots string
 	// Checkpoint is the name of the claim in force; empty for the first one.
 	Checkpoint string
 }

@@ -40,6 +40,11 @@ func TestQuota(t *testing.T) {
 			t.Errorf("%s is %s, expected %s", name, got.String(), want)
 		}
 	}
+	in.Pipeline.Spec.Checkpoint.Volume = &v1alpha1.CheckpointVolume{Size: new(resource.MustParse("300Gi"))}
+	hard = child[corev1.ResourceQuota](t, in, "quota", "payments").Spec.Hard
+	if got := hard["requests.storage"]; got.Cmp(resource.MustParse("1250Gi")) != 0 {
+		t.Errorf("storage is %s; the logs, the checkpoint, one replaced, one restored and a drill's are 1250Gi", got.String())
+	}
 	if has(t, caseNamed(t, "minimal"), "quota", "orders") || has(t, caseNamed(t, "minimal"), "limits", "orders") {
 		t.Error("a quota binds everybody in a shared namespace; nobody asked for it")
 	}

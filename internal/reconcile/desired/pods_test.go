@@ -100,7 +100,7 @@ func TestPodsHaveResources(t *testing.T) {
 // Only who talks to the API server gets a token, and no account mounts one by
 // itself.
 func TestTokens(t *testing.T) {
-	token := map[string]bool{"driver": true, "executor": false, "history-server": false, "watch": false, "check": false, "backup": false, "archive": false, "snapshot": true, "drill": true}
+	token := map[string]bool{"driver": true, "executor": false, "history-server": false, "watch": false, "check": false, "backup": false, "archive": false, "snapshot": true, "drill": false}
 	seen := map[string]bool{}
 	for _, o := range everything(t) {
 		if o.Object.GetKind() == "ServiceAccount" && o.Object.Object["automountServiceAccountToken"] != false {

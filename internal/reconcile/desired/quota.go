@@ -37,13 +37,29 @@ func quotaOf(p *v1alpha1.SparkPipeline) *v1alpha1.QuotaSpec {
 	}
 	for _, f := range []struct {
 		field **resource.Quantity
-		value string
-	}{{&q.CPU, referenceCPU}, {&q.Memory, referenceMemory}, {&q.Storage, referenceStorage}} {
+		value resource.Quantity
+	}{{&q.CPU, resource.MustParse(referenceCPU)}, {&q.Memory, resource.MustParse(referenceMemory)}, {&q.Storage, storageOf(p)}} {
 		if *f.field == nil {
-			*f.field = new(resource.MustParse(f.value))
+			*f.field = &f.value
 		}
 	}
 	return &q
+}
+
+// storageOf is the reference number, or what the claims come to where that is more: the
+// event logs, the checkpoint, one that a restore has replaced, one that a restore fills,
+// and the volume of a drill, which so never has the restore's share.
+func storageOf(p *v1alpha1.SparkPipeline) resource.Quantity {
+	sum := p.Spec.EventLog.Volume.Size.DeepCopy()
+	if v := p.CheckpointVolume(); v != nil {
+		for range 4 {
+			sum.Add(*v.Size)
+		}
+	}
+	if reference := resource.MustParse(referenceStorage); sum.Cmp(reference) < 0 {
+		return reference
+	}
+	return sum
 }
 
 // quota bounds the namespace.

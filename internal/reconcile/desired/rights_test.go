@@ -80,8 +80,11 @@ func TestRightsOfTheOperator(t *testing.T) {
 	for _, gvk := range kinds {
 		resource, _ := meta.UnsafeGuessKindToResource(gvk)
 		expected := want
-		if gvk.Kind == "Secret" {
+		switch gvk.Kind {
+		case "Secret":
 			expected = []string{"create"}
+		case "VolumeSnapshot": // The agent makes them.
+			expected = []string{"delete", "get", "list", "watch"}
 		}
 		if got := verbs(role, gvk.Group, resource.Resource); !slices.Equal(got, expected) {
 			t.Errorf("%s: the operator may %v, expected %v", resource.GroupResource(), got, expected)
@@ -137,6 +140,25 @@ func TestRightsThatAreGivenAway(t *testing.T) {
 			t.Errorf("%s may %v Secrets", name, got)
 		}
 	}
+}
+
+// The agent may do what its snapshots take, and nothing else: see what
+// internal/snapshot asks of the API server.
+func TestRightsOfTheAgent(t *testing.T) {
+	for _, r := range installed[rbacv1.ClusterRole](t, "ClusterRole", "rbac", "workload_roles.yaml") {
+		if r.Name != "sparkpipeline-agent" {
+			continue
+		}
+		want := []rbacv1.PolicyRule{
+			{APIGroups: []string{"snapshot.storage.k8s.io"}, Resources: []string{"volumesnapshots"}, Verbs: []string{"get", "list", "create", "patch", "delete"}},
+			{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"}},
+		}
+		if diff := difference(want, r.Rules); diff != "" {
+			t.Errorf("rights of the agent (-expected +shipped):\n%s", diff)
+		}
+		return
+	}
+	t.Error("there is no role of the agent")
 }
 
 // The classes of priority that pods name come with the install, the driver's

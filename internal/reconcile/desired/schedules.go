@@ -68,6 +68,24 @@ func snapshots(p *v1alpha1.SparkPipeline) bool {
 	return p.Spec.Backup.Snapshot.State == v1alpha1.StateEnabled && p.Spec.Checkpoint.Location == ""
 }
 
+// SnapshotsOff says why the snapshots that the spec asks for are not taken; empty:
+// they are, or it asks for none.
+func SnapshotsOff(in Input) string {
+	if !snapshots(in.Pipeline) {
+		return ""
+	}
+	if in.Facts.NoSnapshots != "" {
+		return in.Facts.NoSnapshots
+	}
+	volume := in.Pipeline.CheckpointVolume()
+	if volume != nil && volume.AccessMode == v1alpha1.AccessReadWriteMany && in.Pipeline.Spec.Backup.Snapshot.VolumeSnapshotClassName == "" {
+		// EFS and NFS, behind most of them, take none, and a job that fails every
+		// twelve hours would only teach people to pass over alerts.
+		return "the volume is ReadWriteMany, which most drivers cannot snapshot; where yours can, name its class in spec.backup.snapshot.volumeSnapshotClassName"
+	}
+	return ""
+}
+
 type namedSchedule struct {
 	field    string
 	schedule v1alpha1.CronSchedule

@@ -65,8 +65,8 @@ func watch(in Input) ([]Object, error) {
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "tmp", MountPath: "/tmp"})
 	volumes := append(agentVolumes(p), emptyDir("tmp"))
 	if m := checkpointMount(in, true); m != nil {
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: m.name, MountPath: m.path, ReadOnly: true})
-		volumes = append(volumes, claimVolume(m.name, m.claim, true))
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: m.volume.Name, MountPath: m.path, ReadOnly: true})
+		volumes = append(volumes, m.volume)
 	}
 	kafkaVolumes, kafkaMounts := kafkaSecrets(p)
 	volumes, c.VolumeMounts = append(volumes, kafkaVolumes...), append(c.VolumeMounts, kafkaMounts...)

@@ -89,6 +89,10 @@ func backupConfigured(p Pass) metav1.Condition {
 	case len(p.BackupProblems) > 0:
 		return condition(kind, metav1.ConditionFalse, v1alpha1.ReasonObjectiveMissed, join(p.BackupProblems))
 	}
+	if p.SnapshotsOff != "" {
+		return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonNoSnapshots,
+			"schedules and retention meet the objectives by backups into the bucket; spec.backup.snapshot is Enabled and no snapshots are taken: "+p.SnapshotsOff)
+	}
 	return condition(kind, metav1.ConditionTrue, v1alpha1.ReasonBackupScheduled, "schedules and retention meet the objectives")
 }
 

@@ -58,7 +58,9 @@ type Pass struct {
 	// BackupProblems are objectives that schedules cannot meet; NoBucket says
 	// that there is nowhere to back up to.
 	BackupProblems []string
-	NoBucket       bool
+	// SnapshotsOff is why snapshots that the spec asks for are not taken.
+	SnapshotsOff string
+	NoBucket     bool
 	// LastBackup is when a backup last succeeded; nil: none has, as far as is known.
 	LastBackup *metav1.Time
 	// Buckets is what the check of the buckets has said; nil: there is none.

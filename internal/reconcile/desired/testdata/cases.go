@@ -71,7 +71,7 @@ func Defaults() desired.Defaults {
 		QuotaCeiling: desired.QuotaCeiling{Pods: 1000, CPU: resource.MustParse("2000"),
 			Memory: resource.MustParse("4Ti"), Storage: resource.MustParse("20Ti")},
 		Guard:         true,
-		AgentCommands: []string{"backup", "archive", "snapshot", "watch", "check"},
+		AgentCommands: []string{"backup", "archive", "snapshot", "drill", "watch", "check"},
 	}
 }
 
@@ -95,6 +95,7 @@ func surround(c *Case) error {
 		facts.Encryption, facts.AppSelector = v1alpha1.SecurityDisabled, run
 	case "suspended":
 		facts.AppSelector = run
+		facts.NoSnapshots = "the storage cannot"
 	case "shared":
 		// A restore has put the state into its second claim.
 		facts.Checkpoint, facts.Executors = c.Input.Pipeline.Name+"-checkpoint-r2", 7
