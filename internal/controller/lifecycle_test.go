@@ -72,6 +72,29 @@ func edit(p *v1alpha1.SparkPipeline, change func(*v1alpha1.SparkPipelineSpec)) {
 	Expect(admin.Patch(context.Background(), p, patch)).To(Succeed())
 }
 
+// deleteAndStop deletes the pipeline and plays the backend's part.
+func deleteAndStop(p *v1alpha1.SparkPipeline) {
+	GinkgoHelper()
+	ctx := context.Background()
+	Expect(admin.Delete(ctx, p)).To(Succeed())
+	Eventually(suspendAsked(p)).Should(BeTrue())
+	setState(p, sparkapi.StateSuspended)
+	Eventually(func() bool {
+		return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.SparkPipeline{}))
+	}).Should(BeTrue())
+}
+
+// releaseClaims takes the finalizer of the claims away; whoever does that does not
+// run here.
+func releaseClaims(p *v1alpha1.SparkPipeline) {
+	GinkgoHelper()
+	for _, c := range p.Status.Children {
+		if c.Kind == "PersistentVolumeClaim" {
+			Expect(admin.Patch(context.Background(), child(c), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+		}
+	}
+}
+
 var _ = Describe("the application", func() {
 	ctx := context.Background()
 
@@ -173,15 +196,6 @@ var _ = Describe("the application", func() {
 var _ = Describe("deletion", func() {
 	ctx := context.Background()
 
-	// deleteAndStop deletes the pipeline and plays the backend's part.
-	deleteAndStop := func(p *v1alpha1.SparkPipeline) {
-		Expect(admin.Delete(ctx, p)).To(Succeed())
-		Eventually(suspendAsked(p)).Should(BeTrue())
-		setState(p, sparkapi.StateSuspended)
-		Eventually(func() bool {
-			return apierrors.IsNotFound(admin.Get(ctx, client.ObjectKeyFromObject(p), &v1alpha1.SparkPipeline{}))
-		}).Should(BeTrue())
-	}
 	exists := func(c v1alpha1.ChildStatus) bool {
 		o := child(c)
 		err := admin.Get(ctx, client.ObjectKeyFromObject(o), o)
@@ -206,12 +220,7 @@ var _ = Describe("deletion", func() {
 		p := ready()
 		edit(p, func(s *v1alpha1.SparkPipelineSpec) { s.DeletionPolicy = v1alpha1.DeletionDelete })
 		children := p.Status.Children
-		for _, c := range children {
-			if c.Kind == "PersistentVolumeClaim" {
-				claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: c.Namespace, Name: c.Name}}
-				Expect(admin.Patch(ctx, claim, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
-			}
-		}
+		releaseClaims(p)
 		deleteAndStop(p)
 		for _, c := range children {
 			if c.Kind == "PersistentVolumeClaim" {
