@@ -100,5 +100,7 @@ var _ = Describe("snapshots of the checkpoint", Ordered, func() {
 
 	AfterAll(func() {
 		Expect(envtest.UninstallCRDs(env.Config, snapshotCRDs())).To(Succeed())
+		// Every pipeline is told; that is not to come in the middle of another test.
+		Eventually(said(ready(), "BackupConfigured")).Should(ContainSubstring("does not serve VolumeSnapshots"))
 	})
 })
