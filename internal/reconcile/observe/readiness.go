@@ -51,12 +51,13 @@ func claimBound(o *unstructured.Unstructured) string {
 	return ""
 }
 
+// deploymentAvailable wants one replica at least: none of our Deployments has fewer,
+// so one that somebody scaled to nothing is as good or bad as it was until it is
+// repaired.
 func deploymentAvailable(o *unstructured.Unstructured) string {
 	available, _, _ := unstructured.NestedInt64(o.Object, "status", "availableReplicas")
-	wanted, found, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
-	if !found {
-		wanted = 1
-	}
+	wanted, _, _ := unstructured.NestedInt64(o.Object, "spec", "replicas")
+	wanted = max(wanted, 1)
 	if available >= wanted {
 		return ""
 	}
