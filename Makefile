@@ -83,7 +83,7 @@ test-live-short: image ## The short form of the live tier: real Spark on a real 
 	go test -count=1 -timeout 15m ./test/e2e/live/
 
 .PHONY: test-live-spark
-test-live-spark: ## Backup, restore and rewind against real Spark, each state store, judged after two restarts (Java 17).
+test-live-spark: ## Backup and restore against real Spark, each state store, judged after two restarts (Java 17).
 	hack/live-packages.sh
 	go test -count=1 -v -timeout 60m ./test/e2e/live/replay/
 
