@@ -157,6 +157,7 @@ func optionalCRDs() []*apiextensionsv1.CustomResourceDefinition {
 		{"monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules"},
 		{"monitoring.coreos.com", "v1alpha1", "AlertmanagerConfig", "alertmanagerconfigs"},
 		{"autoscaling.k8s.io", "v1", "VerticalPodAutoscaler", "verticalpodautoscalers"},
+		{"snapshot.storage.k8s.io", "v1", "VolumeSnapshot", "volumesnapshots"},
 		{"cert-manager.io", "v1", "Issuer", "issuers"},
 		{"cert-manager.io", "v1", "Certificate", "certificates"},
 		{"velero.io", "v1", "Schedule", "schedules"},

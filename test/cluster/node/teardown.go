@@ -41,18 +41,31 @@ func (n *Node) Stop(ctx context.Context) error {
 	return nil
 }
 
-// deleteContainers ends every container by its runtime, which ends its shim.
+// deleteContainers ends every container by its runtime, which ends its shim. The
+// containers of a pod share one: it may go while another of them is being deleted,
+// whose deletion then fails although it is gone. So what is left is listed again, as
+// long as it gets fewer.
 func (n *Node) deleteContainers(ctx context.Context) error {
-	tasks, err := n.ctr(ctx, "tasks", "list", "--quiet")
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
-	for id := range strings.FieldsSeq(tasks) {
-		if _, err := n.ctr(ctx, "tasks", "delete", "--force", id); err != nil && !strings.Contains(err.Error(), "not found") {
-			return fmt.Errorf("delete container: %w", err)
+	var failed error
+	for before := -1; ; {
+		tasks, err := n.ctr(ctx, "tasks", "list", "--quiet")
+		if err != nil {
+			return fmt.Errorf("list containers: %w", err)
+		}
+		ids := strings.Fields(tasks)
+		if len(ids) == 0 {
+			return nil
+		}
+		if before >= 0 && len(ids) >= before {
+			return errors.Join(fmt.Errorf("delete containers: %d are left", len(ids)), failed)
+		}
+		before = len(ids)
+		for _, id := range ids {
+			if _, err := n.ctr(ctx, "tasks", "delete", "--force", id); err != nil && !strings.Contains(err.Error(), "not found") {
+				failed = err
+			}
 		}
 	}
-	return nil
 }
 
 // killShims ends the shims that a crashed containerd has left; they are known
