@@ -39,7 +39,7 @@ func drift(ctx context.Context, c v1alpha1.ChildStatus, deletes bool) error {
 		return err
 	}
 	if deletes {
-		return base.admin.Delete(ctx, o)
+		return base.admin.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"labels":{%q:"somebody"}}}`, managed)
 	return base.admin.Patch(ctx, o, client.RawPatch(types.MergePatchType, patch), client.FieldOwner("user"))
@@ -130,7 +130,7 @@ func deleteApplication(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if err := base.admin.Delete(ctx, before); err != nil {
+	if err := base.admin.Delete(ctx, before, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
 		return err
 	}
 	return r.untilOther(ctx, before.UID)

@@ -397,7 +397,7 @@ func TestLostPairOfEvents(t *testing.T) {
 			o := c.object()
 			must(t, base.admin.Get(ctx, client.ObjectKey{Namespace: r.workload, Name: c.name}, o))
 			before := o.GetUID()
-			must(t, base.admin.Delete(ctx, o))
+			must(t, base.admin.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground)))
 			o.SetResourceVersion("")
 			o.SetUID("")
 			o.SetManagedFields(nil)

@@ -24,13 +24,18 @@ func (n *Node) Stop(ctx context.Context) error {
 			errs = append(errs, n.StopComponent(ctx, name))
 		}
 	}
+	var left error
 	if n.Running(runtimeName) {
-		errs = append(errs, n.deleteContainers(ctx))
+		left = n.deleteContainers(ctx)
+	}
+	errs = append(errs, n.Cluster.Stop(ctx), n.killShims())
+	// A shim that goes first makes the deletion of its containers fail although they
+	// are gone. A control group can be removed only when no process is left in it, so
+	// that is what tells.
+	if err := deleteCgroup(); err != nil {
+		errs = append(errs, left, err)
 	}
 	errs = append(errs,
-		n.Cluster.Stop(ctx),
-		n.killShims(),
-		deleteCgroup(),
 		n.unmount(ctx),
 		deleteNetwork(ctx),
 		n.removeTraces(),
@@ -41,31 +46,19 @@ func (n *Node) Stop(ctx context.Context) error {
 	return nil
 }
 
-// deleteContainers ends every container by its runtime, which ends its shim. The
-// containers of a pod share one: it may go while another of them is being deleted,
-// whose deletion then fails although it is gone. So what is left is listed again, as
-// long as it gets fewer.
+// deleteContainers ends every container by its runtime, which ends its shim.
 func (n *Node) deleteContainers(ctx context.Context) error {
-	var failed error
-	for before := -1; ; {
-		tasks, err := n.ctr(ctx, "tasks", "list", "--quiet")
-		if err != nil {
-			return fmt.Errorf("list containers: %w", err)
-		}
-		ids := strings.Fields(tasks)
-		if len(ids) == 0 {
-			return nil
-		}
-		if before >= 0 && len(ids) >= before {
-			return errors.Join(fmt.Errorf("delete containers: %d are left", len(ids)), failed)
-		}
-		before = len(ids)
-		for _, id := range ids {
-			if _, err := n.ctr(ctx, "tasks", "delete", "--force", id); err != nil && !strings.Contains(err.Error(), "not found") {
-				failed = err
-			}
+	tasks, err := n.ctr(ctx, "tasks", "list", "--quiet")
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	var errs []error
+	for id := range strings.FieldsSeq(tasks) {
+		if _, err := n.ctr(ctx, "tasks", "delete", "--force", id); err != nil && !strings.Contains(err.Error(), "not found") {
+			errs = append(errs, fmt.Errorf("delete container: %w", err))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // killShims ends the shims that a crashed containerd has left; they are known
