@@ -276,7 +276,7 @@ func (p *pass) patchChild(ctx context.Context, c observer.Change, patch []byte) 
 }
 
 func (p *pass) destroy(ctx context.Context, c observer.Change) error {
-	if err := p.somebody.Delete(ctx, p.metadata(c.Key)); err != nil {
+	if err := p.somebody.Delete(ctx, p.metadata(c.Key), client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
 		return fmt.Errorf("delete %s: %w", c.Key, err)
 	}
 	return nil

@@ -232,7 +232,8 @@ func (d *demo) deleteChild(ctx context.Context, c v1alpha1.ChildStatus) (time.Du
 		return 0, err
 	}
 	start := time.Now()
-	if err := d.Client.Delete(ctx, o); err != nil {
+	// As kubectl does; Jobs are otherwise deleted as orphans, with a warning.
+	if err := d.Client.Delete(ctx, o, client.PropagationPolicy(metav1.DeletePropagationBackground)); err != nil {
 		return 0, fmt.Errorf("delete %s %s: %w", c.Kind, c.Name, err)
 	}
 	err = world.Eventually(ctx, 60*time.Second, c.Kind+" "+c.Name+" is back", func() error {
